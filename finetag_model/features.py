@@ -1,0 +1,94 @@
+"""Maps of the lower trunk, computed once and kept on disk, to train what is above on a CPU.
+
+The lower layers do not change in training, so running them once for each picture is enough.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from finetag_model.errors import DataError
+from finetag_model.export import export_module
+from finetag_model.network import FineTag
+from finetag_model.pictures import Picture
+
+BATCH = 16
+PCA_IMAGES = 1600
+
+
+def fit_narrow(network: FineTag, pictures: Sequence[Picture], seed: int) -> None:
+    """Set `network.narrow` to the main directions of the trunk's channels (PCA, not centred).
+
+    The bilinear feature is then that of the full map, less the directions of least energy.
+    Does nothing for a trunk that already has the width.
+    """
+    if isinstance(network.narrow, nn.Identity):
+        return
+    channels = network.narrow.in_channels
+    energy = torch.zeros(channels, channels, dtype=torch.float64)
+    chosen = np.random.default_rng(seed).permutation(len(pictures))[:PCA_IMAGES]
+    for maps in _run(network, None, [pictures[i] for i in chosen]):
+        columns = torch.from_numpy(maps).transpose(0, 1).flatten(1)  # (channels, B h w)
+        energy += (columns @ columns.T).double()
+    directions = torch.linalg.eigh(energy).eigenvectors.flip(1)[:, : network.config.width]
+    with torch.no_grad():
+        network.narrow.weight.copy_(directions.T[:, :, None, None])
+
+
+def keep_maps(
+    network: FineTag,
+    layer: int,
+    pictures: Sequence[Picture],
+    path: Path,
+    progress: Callable[[str], None],
+) -> NDArray[np.float16]:
+    """Write `network.below(..., layer)` of each picture to a .npy file; return it mapped."""
+    kept: NDArray[np.float16] | None = None
+    done = 0
+    for maps in _run(network, layer, pictures):
+        if kept is None:
+            shape = (len(pictures), *maps.shape[1:])
+            kept = np.lib.format.open_memmap(path, "w+", np.float16, shape)
+        kept[done : done + len(maps)] = maps
+        done += len(maps)
+        if done % (64 * BATCH) == 0:
+            progress(f"maps below layer {layer}: {done:,} of {len(pictures):,}")
+    if kept is None:
+        raise DataError("there are no pictures to train on")
+    return kept
+
+
+class _Below(nn.Module):
+    """`FineTag.below` as a module of its own, for the export."""
+
+    def __init__(self, network: FineTag, layer: int | None) -> None:
+        super().__init__()
+        self.network = network
+        self._layer = layer
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return self.network.below(pixels, self._layer)
+
+
+def _run(
+    network: FineTag, layer: int | None, pictures: Sequence[Picture]
+) -> Iterator[NDArray[np.float32]]:
+    """Yield `network.below(..., layer)` of the pictures, a batch at a time."""
+    size = network.config.input_size
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor() as decoders:
+        graph = Path(folder) / "below.onnx"
+        export_module(_Below(network, layer).eval(), size, graph, outputs=["maps"])
+        session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+        for start in range(0, len(pictures), BATCH):
+            batch = pictures[start : start + BATCH]
+            pixels = np.stack(list(decoders.map(lambda picture: picture.pixels(size), batch)))
+            yield session.run(["maps"], {"pixels": pixels})[0]

@@ -1,0 +1,59 @@
+"""A checkpoint as one torch module: pixels in, attribute scores and visual vectors out.
+
+Both runtimes run this module, `runtime_torch` itself and `runtime_onnx` its exported graph,
+so calibration and projection cannot differ between them.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from finetag_model.checkpoint import Checkpoint
+from finetag_model.errors import CheckpointError
+from finetag_model.network import FineTag
+
+
+class InferenceNetwork(nn.Module):
+    """The trained network followed by calibration and projection, ready to run."""
+
+    slope: Tensor
+    offset: Tensor
+    components: Tensor
+    shift: Tensor
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        super().__init__()
+        self.network = load_network(checkpoint)
+        projection, calibration = checkpoint.projection, checkpoint.calibration
+        self.register_buffer("slope", torch.from_numpy(calibration.slope))
+        self.register_buffer("offset", torch.from_numpy(calibration.offset))
+        self.register_buffer("components", torch.from_numpy(projection.components))
+        shift = -projection.components @ projection.mean
+        self.register_buffer("shift", torch.from_numpy(shift))
+        self.eval().requires_grad_(False)
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Return scores (B, N) and visual vectors (B, D) of uint8 pixels (B, H, W, 3)."""
+        bilinear = self.network.bilinear(self.network.features(pixels))
+        scores = torch.sigmoid(self.network.classify(bilinear) * self.slope + self.offset)
+        visual = F.normalize(F.linear(bilinear, self.components, self.shift))
+        return scores, visual
+
+
+def load_network(checkpoint: Checkpoint) -> FineTag:
+    """Build the network of a checkpoint, in evaluation mode.
+
+    Raises:
+        CheckpointError: weights and configuration do not fit together.
+    """
+    network = FineTag(checkpoint.config)
+    try:
+        network.load_state_dict(
+            {name: torch.from_numpy(array) for name, array in checkpoint.weights.items()}
+        )
+    except RuntimeError as error:
+        detail = " ".join(str(error).split())[:200]
+        raise CheckpointError(f"the weights do not fit the network: {detail}") from None
+    return network.eval()

@@ -1,0 +1,69 @@
+"""The paper's measures of a multi-label ranking: W_MAP, AVGPREC, and macro mAP beside them.
+
+All take scores and presence of the same shape, (M, N): M images, N attributes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import average_precision_score, label_ranking_average_precision_score
+
+from finetag_model.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """Three figures in 0..1.
+
+    Attributes:
+        w_map: average precision of each attribute over the images, averaged with the
+            attributes' frequencies as weights (paper, section 4).
+        avgprec: label-ranking average precision, averaged over the images.
+        macro_map: average precision of each attribute, averaged without weights.
+    """
+
+    w_map: float
+    avgprec: float
+    macro_map: float
+
+
+def evaluate(scores: NDArray[np.floating], presence: NDArray[np.floating]) -> Metrics:
+    """Measure scores against fully known labels.
+
+    Args:
+        scores: shape (M, N), higher means more likely present.
+        presence: shape (M, N), 0 or 1. Attributes that no image has take no part in w_map
+            and macro_map; images without any attribute take no part in avgprec.
+
+    Raises:
+        ValueError: a label is unknown, or none is present.
+    """
+    if np.isnan(presence).any():
+        raise ValueError("W_MAP and AVGPREC are defined on fully known labels only")
+    seen = presence.any(axis=0)
+    if not seen.any():
+        raise ValueError("no label is present")
+    precision = np.array(
+        [average_precision_score(presence[:, n], scores[:, n]) for n in np.flatnonzero(seen)]
+    )
+    tagged = presence.any(axis=1)
+    return Metrics(
+        w_map=float(np.average(precision, weights=presence[:, seen].sum(axis=0))),
+        avgprec=float(label_ranking_average_precision_score(presence[tagged], scores[tagged])),
+        macro_map=float(precision.mean()),
+    )
+
+
+def evaluate_groups(
+    scores: NDArray[np.floating], presence: NDArray[np.floating], vocabulary: Vocabulary
+) -> Mapping[str, Metrics]:
+    """Measure each attribute group alone (paper, table 2); groups never present are left out."""
+    return {
+        group: evaluate(scores[:, positions], presence[:, positions])
+        for group, positions in vocabulary.groups.items()
+        if presence[:, positions].any()
+    }

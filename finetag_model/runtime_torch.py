@@ -1,0 +1,31 @@
+"""The runtime for a GPU: torch, without a graph of gradients."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from finetag_model.checkpoint import Checkpoint
+from finetag_model.embedder import Embedding, ModelInfo
+from finetag_model.inference import InferenceNetwork
+
+
+class TorchEmbedder:
+    """Embeds with torch, on the GPU where there is one."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self._model = checkpoint.model
+        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self._network = InferenceNetwork(checkpoint).to(self._device)
+
+    @property
+    def model(self) -> ModelInfo:
+        """The model behind the vectors."""
+        return self._model
+
+    def embed(self, pixels: NDArray[np.uint8]) -> Embedding:
+        """Embed B images given as uint8 pixels of shape (B, input_size, input_size, 3)."""
+        with torch.inference_mode():
+            scores, visual = self._network(torch.from_numpy(pixels).to(self._device))
+        return Embedding(scores.cpu().numpy(), visual.cpu().numpy())

@@ -1,0 +1,141 @@
+"""Training of what lies above a layer of the trunk, on kept maps of what lies below it.
+
+With all of the trunk below it only the head is trained; with layer 0, everything. Where the
+maps come from is `features`; which pictures are trained on is decided by the caller.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from finetag_model.loss import lsep_loss
+from finetag_model.network import FineTag
+
+EVALUATION_BATCH = 64
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One run of training.
+
+    Attributes:
+        layer: the trunk's layers from this one on are trained; all of the trunk's layers
+            below means that only the head is.
+        epochs: passes over the smallest source of pictures.
+        trunk_rate: highest learning rate of the trunk's trained layers and the narrow one.
+        reduce_rate: highest learning rate of the 1x1 convolution.
+        classify_rate: highest learning rate of the linear layer.
+        dropout: share of the bilinear feature left out at each step.
+        batch: images a step.
+        weight_decay: of AdamW.
+    """
+
+    layer: int
+    epochs: int
+    trunk_rate: float = 5e-4
+    reduce_rate: float = 1e-3
+    classify_rate: float = 1e-2
+    dropout: float = 0.3
+    batch: int = 32
+    weight_decay: float = 1e-4
+
+
+def initialise_head(network: FineTag, seed: int) -> None:
+    """Give the head random weights from which a linear layer on unit vectors learns fast."""
+    torch.manual_seed(seed)
+    network.reduce.reset_parameters()
+    nn.init.normal_(network.classify.weight, std=0.01)
+    nn.init.zeros_(network.classify.bias)
+
+
+def train_stage(
+    network: FineTag,
+    maps: NDArray[np.float16],
+    presence: NDArray[np.float32],
+    sources: Sequence[NDArray[np.int64]],
+    stage: Stage,
+    seed: int,
+    progress: Callable[[str], None],
+) -> None:
+    """Train the network in place.
+
+    Args:
+        network: its trunk below `stage.layer` is not touched.
+        maps: float16 (M, ...), what `network.below(..., stage.layer)` makes of M pictures.
+        presence: float32 (M, N), as `lsep_loss` takes it.
+        sources: the rows of both to train on, int64, by where they come from. An epoch takes
+            as many of each source as the smallest has.
+        stage: how.
+        seed: of order, flips and dropout.
+        progress: takes a line after every epoch.
+    """
+    torch.manual_seed(seed)
+    order = np.random.default_rng(seed)
+    above = network.trunk[stage.layer :]
+    groups = [
+        (network.reduce.parameters(), stage.reduce_rate),
+        (network.classify.parameters(), stage.classify_rate),
+    ]
+    if len(above):
+        groups += [
+            (above.parameters(), stage.trunk_rate),
+            (network.narrow.parameters(), stage.trunk_rate),
+        ]
+    optimizer = torch.optim.AdamW(
+        [{"params": list(parameters)} for parameters, _ in groups if parameters],
+        weight_decay=stage.weight_decay,
+    )
+    share = min(map(len, sources))
+    steps = share * len(sources) // stage.batch
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer,
+        [rate for _, rate in groups],
+        total_steps=stage.epochs * steps,
+        pct_start=0.2,
+    )
+    for epoch in range(1, stage.epochs + 1):
+        rows = order.permutation(
+            np.concatenate([order.choice(source, share, replace=False) for source in sources])
+        )
+        total = 0.0
+        for step in range(steps):
+            # Ascending rows read a mapped file forwards.
+            batch = np.sort(rows[step * stage.batch : (step + 1) * stage.batch])
+            x = _tensor(maps[batch])
+            if order.random() < 0.5:
+                x = x.flip(3)  # a bird and its mirror image have the same attributes
+            bilinear = network.bilinear(network.above(x, stage.layer))
+            logits = network.classify(F.dropout(bilinear, stage.dropout))
+            loss = lsep_loss(logits, torch.from_numpy(presence[batch]))
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            schedule.step()
+            total += loss.item()
+        progress(f"epoch {epoch} of {stage.epochs}: loss {total / steps:.4f}")
+
+
+def apply(
+    network: FineTag, maps: NDArray[np.float16], layer: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the logits (M, N) and bilinear features (M, C r) of kept maps, float32."""
+    logits, bilinear = [], []
+    with torch.inference_mode():
+        for start in range(0, len(maps), EVALUATION_BATCH):
+            x = _tensor(maps[start : start + EVALUATION_BATCH])
+            feature = network.bilinear(network.above(x, layer))
+            bilinear.append(feature.numpy())
+            logits.append(network.classify(feature).numpy())
+    return np.concatenate(logits), np.concatenate(bilinear)
+
+
+def _tensor(maps: NDArray[np.float16]) -> Tensor:
+    # Channels last is how convolutions on a CPU run fastest.
+    return torch.from_numpy(maps.astype(np.float32)).contiguous(memory_format=torch.channels_last)

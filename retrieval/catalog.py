@@ -1,0 +1,199 @@
+"""The catalogue as a user of the library holds it: open it, search it, list its attributes.
+
+Only a query image wakes the network; a search by attributes alone imports neither torch, nor
+ONNX Runtime, nor FAISS. What an index is on disk belongs to `indexer`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from finetag_model.embedder import Embedder, Runtime, load_embedder
+from finetag_model.errors import CatalogueError, UsageError
+from indexer import Index, find_index
+from retrieval.answer import Answer, Hit
+from retrieval.filters import parse
+
+if TYPE_CHECKING:
+    from retrieval.query import QueryImage
+
+# Log probability of each stored score; half a step stands for "below the smallest".
+_LOG_PROBABILITY = np.log(np.maximum(np.arange(256), 0.5) / 255)
+
+
+class Catalog:
+    """An index opened for searching.
+
+    >>> catalog = Catalog.open()
+    >>> answer = catalog.search("query.jpg", where="wing_color=grey", limit=5)
+    >>> [hit.path for hit in answer.hits]
+    """
+
+    def __init__(
+        self,
+        index: Index,
+        *,
+        embedder: Embedder | None = None,
+        model: Path | None = None,
+        runtime: Runtime = "auto",
+    ) -> None:
+        """Search an open index; images are embedded by `embedder`, or else by `model`."""
+        self.index = index
+        self._embedder = embedder
+        self._model = model
+        self._runtime = runtime
+
+    @classmethod
+    def open(
+        cls,
+        index_dir: str | Path | None = None,
+        *,
+        model: Path | None = None,
+        runtime: Runtime = "auto",
+    ) -> Catalog:
+        """Open an index folder.
+
+        Args:
+            index_dir: None takes FINETAG_INDEX from the environment, or else the nearest
+                `.finetag` upwards from the working folder.
+            model: the checkpoint that query images are embedded with, by default the one
+                shipped; it must be the one the index was built with.
+            runtime: see `load_embedder`.
+
+        Raises:
+            CatalogueError: there is no index, or it is damaged.
+        """
+        folder = find_index(None if index_dir is None else Path(index_dir))
+        return cls(Index.open(folder), model=model, runtime=runtime)
+
+    def search(
+        self,
+        image: QueryImage | None = None,
+        where: str | Sequence[str] = (),
+        limit: int = 20,
+    ) -> Answer:
+        """Find images that look like `image`, have the attributes of `where`, or both.
+
+        With an image, hits are ranked by how alike they look; without one, by the joint
+        probability of the attributes (the mean of their logarithms). Equals keep the order of
+        the catalogue.
+
+        Args:
+            image: path, bytes of a file, or Pillow image.
+            where: one or several `group=value`; several must all hold.
+            limit: the greatest number of hits, at least 1.
+
+        Raises:
+            UsageError: neither image nor where is given, an attribute is unknown, or limit is
+                below 1.
+            ImageError: the image cannot be read.
+            CatalogueError: the index was built with another model.
+            CheckpointError: the model cannot be loaded.
+        """
+        if limit < 1:
+            raise UsageError(f"the limit is {limit}, but must be at least 1")
+        index = self.index
+        condition = parse(where, index.manifest.vocabulary)
+        positions = condition.positions
+        if image is None and not positions:
+            raise UsageError("nothing to search for: give an image, an attribute, or both")
+
+        clock = _Clock()
+        vector = None if image is None else self._embed(image, clock)
+        with clock.stage("filter"):
+            passing = condition.rows(index)
+        with clock.stage("search"):
+            if vector is None:
+                rows, similarities = self._most_probable(passing, positions, limit), None
+            else:
+                found, alike = index.search(vector, limit, passing if positions else None)
+                rows, similarities = found[0], alike[0]
+            hits = self._hits(rows, similarities, positions)
+        scope = f"{len(passing):,} of {index.rows:,}" if positions else f"all {index.rows:,}"
+        return Answer(
+            hits=hits,
+            total=len(passing),
+            where=tuple(index.manifest.vocabulary.names[p] for p in positions),
+            plan=f"exact over {scope} images",
+            exact=True,
+            reason=None if hits else condition.why_empty(index),
+            generation=index.manifest.generation,
+            milliseconds=clock.milliseconds,
+        )
+
+    def attributes(self) -> list[tuple[str, list[tuple[str, int]]]]:
+        """Return each group with its values, and of each value how many images have it."""
+        vocabulary = self.index.manifest.vocabulary
+        return [
+            (group, [(vocabulary.value(p), len(self.index.matching((p,)))) for p in positions])
+            for group, positions in vocabulary.groups.items()
+        ]
+
+    def _embed(self, image: QueryImage, clock: _Clock) -> NDArray[np.float32]:
+        from retrieval.query import read_pixels  # noqa: PLC0415  (brings Pillow)
+
+        made_with = self.index.manifest.model
+        with clock.stage("decode"):
+            pixels = read_pixels(image, made_with.input_size)
+        if self._embedder is None:
+            with clock.stage("load"):
+                self._embedder = load_embedder(self._model, self._runtime)
+        model = self._embedder.model
+        if model.digest != made_with.digest:
+            raise CatalogueError(
+                f"the index was built with the model {made_with.name} "
+                f"({made_with.digest[:12]}), not with {model.name} ({model.digest[:12]}): "
+                "build it again, or name the other checkpoint with --model"
+            )
+        with clock.stage("embed"):
+            return self._embedder.embed(pixels[np.newaxis]).visual
+
+    def _most_probable(
+        self, passing: NDArray[np.int64], positions: Sequence[int], limit: int
+    ) -> NDArray[np.int64]:
+        joint = np.zeros(len(passing))
+        for position in positions:
+            joint += _LOG_PROBABILITY[self.index.scores(position)[passing]]
+        return passing[np.argsort(-joint, kind="stable")[:limit]]
+
+    def _hits(
+        self,
+        rows: NDArray[np.int64],
+        similarities: NDArray[np.float32] | None,
+        positions: Sequence[int],
+    ) -> tuple[Hit, ...]:
+        names = self.index.manifest.vocabulary.names
+        scores = {names[p]: self.index.scores(p)[rows] / 255 for p in positions}
+        return tuple(
+            Hit(
+                rank=i + 1,
+                id=record.id,
+                path=record.absolute,
+                name=record.path,
+                similarity=None if similarities is None else float(similarities[i]),
+                attributes={name: float(values[i]) for name, values in scores.items()},
+                width=record.width,
+                height=record.height,
+            )
+            for i, record in enumerate(self.index.images(rows))
+        )
+
+
+class _Clock:
+    """Times the stages of one search."""
+
+    def __init__(self) -> None:
+        self.milliseconds: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        self.milliseconds[name] = 1000 * (time.perf_counter() - start)

@@ -1,0 +1,113 @@
+"""The command `finetag-search`: reads its options, asks the library, prints."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import get_args
+
+import click
+from rich.console import Console
+
+from finetag_model.console import Command
+from finetag_model.embedder import Runtime
+from finetag_model.errors import UsageError
+from retrieval.catalog import Catalog
+from retrieval.listing import print_answer, print_attributes
+
+EXAMPLES = """\b
+Examples:
+  finetag-search query.jpg
+      the 20 images that look most like query.jpg
+  finetag-search query.jpg --attr underparts_color=grey
+      the same among the images with grey underparts
+  finetag-search --attr wing_color=blue --attr size=small --limit 5
+      without a query image: the 5 most likely to be both
+  finetag-search query.jpg --html found.html
+      a page of the pictures, to open in a browser or to send on
+  finetag-search query.jpg --json | jq -r '.hits[].path'
+      the paths alone, for other programs
+  finetag-search --attributes | less
+      what can be asked for
+"""
+
+
+@click.command(cls=Command, no_args_is_help=True, epilog=EXAMPLES)
+@click.argument("query", required=False, type=click.Path(path_type=Path))
+@click.option(
+    "--attr",
+    "where",
+    metavar="GROUP=VALUE",
+    multiple=True,
+    help="Only images that have this attribute; repeat it to ask for several at once.",
+)
+@click.option(
+    "--limit", default=20, show_default=True, metavar="N", help="Show at most this many images."
+)
+@click.option(
+    "--attributes", is_flag=True, help="List every attribute, with how many images have it."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
+@click.option(
+    "--html",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write a page with the pictures instead of printing a table; goes with --json too.",
+)
+@click.option(
+    "--index",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="The index to search; by default FINETAG_INDEX, or the nearest .finetag upwards.",
+)
+@click.option(
+    "--model",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The checkpoint the index was built with, if it is not the one shipped.",
+)
+@click.option(
+    "--runtime",
+    type=click.Choice(get_args(Runtime)),
+    default="auto",
+    show_default=True,
+    help="What runs the network: auto takes a GPU with torch if there is one, else onnx.",
+)
+def main(
+    *,
+    query: Path | None,
+    where: tuple[str, ...],
+    limit: int,
+    attributes: bool,
+    as_json: bool,
+    html: Path | None,
+    index: Path | None,
+    model: Path | None,
+    runtime: Runtime,
+) -> None:
+    """Find images that look like QUERY, have given attributes, or both."""
+    if attributes and (query or where or html):
+        raise UsageError("--attributes lists them all; use it without QUERY, --attr and --html")
+    catalog = Catalog.open(index, model=model, runtime=runtime)
+    console = Console(highlight=False)
+    if attributes:
+        groups = catalog.attributes()
+        if as_json:
+            _print_json({group: dict(values) for group, values in groups})
+        else:
+            print_attributes(groups, console)
+        return
+    answer = catalog.search(query, where, limit)
+    if html:
+        from retrieval.gallery import write_gallery  # noqa: PLC0415  (brings Jinja and Pillow)
+
+        write_gallery(html, answer, query)
+        click.echo(f"wrote {html}", err=True)
+    if as_json:
+        _print_json({"query": str(query.absolute()) if query else None, **answer.as_dict()})
+    elif not html:
+        print_answer(answer, console)
+
+
+def _print_json(value: dict[str, object]) -> None:
+    click.echo(json.dumps(value, indent=2))

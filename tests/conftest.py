@@ -1,0 +1,78 @@
+"""Fixtures shared by the tests of all packages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from finetag_model.embedder import Embedding, ModelInfo
+from finetag_model.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+PALETTE = {
+    "red": (200, 30, 30),
+    "green": (30, 160, 60),
+    "blue": (30, 60, 200),
+    "grey": (128, 128, 128),
+    "white": (250, 250, 250),
+}
+
+
+class ColorEmbedder:
+    """A model small enough to reason about: it reads the mean colour of the two image halves.
+
+    `upper=red` is near 1 when the upper half is near red; the visual vector is the two mean
+    colours and a constant, normalised. It satisfies the `Embedder` protocol.
+    """
+
+    def __init__(self, digest: str = "c0" * 32) -> None:
+        names = tuple(f"{half}={color}" for half in ("upper", "lower") for color in PALETTE)
+        self.model = ModelInfo(
+            name="color-halves",
+            digest=digest,
+            vocabulary=Vocabulary(names),
+            thresholds=np.full(len(names), 0.5, dtype=np.float32),
+            input_size=8,
+            visual_dim=7,
+        )
+        self.embedded = 0
+
+    def embed(self, pixels: NDArray[np.uint8]) -> Embedding:
+        assert pixels.dtype == np.uint8
+        assert pixels.shape[1:] == (8, 8, 3)
+        self.embedded += len(pixels)
+        halves = np.stack([pixels[:, :4], pixels[:, 4:]], axis=1).mean(axis=(2, 3)) / 255.0
+        colors = np.array(list(PALETTE.values())) / 255.0
+        distances = np.linalg.norm(halves[:, :, None] - colors, axis=-1)
+        scores = np.exp(-8.0 * distances**2).reshape(len(pixels), -1)
+        visual = np.concatenate([halves.reshape(len(pixels), 6), np.ones((len(pixels), 1))], axis=1)
+        visual /= np.linalg.norm(visual, axis=1, keepdims=True)
+        return Embedding(scores.astype(np.float32), visual.astype(np.float32))
+
+
+@pytest.fixture
+def color_embedder() -> ColorEmbedder:
+    return ColorEmbedder()
+
+
+@pytest.fixture
+def paint() -> Callable[..., Path]:
+    """Write an image whose upper and lower half have the named colours; return its path."""
+
+    def write(path: Path, upper: str, lower: str, size: tuple[int, int] = (32, 24)) -> Path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        width, height = size
+        image = Image.new("RGB", size, PALETTE[upper])
+        image.paste(PALETTE[lower], (0, height // 2, width, height))
+        image.save(path)
+        return path
+
+    return write
