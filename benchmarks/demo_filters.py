@@ -26,41 +26,49 @@ from retrieval import Catalog
 @click.option("--index", "index_dir", type=click.Path(path_type=Path), required=True)
 def main(catalogue: Path, index_dir: Path) -> None:
     """Measure precision and recall of attribute filters over CATALOGUE/attributes.csv."""
-    catalog = Catalog.open(index_dir)
-    vocabulary = catalog.index.manifest.vocabulary
-    folder = read_annotations(catalogue / "attributes.csv", vocabulary)
-    names = [path.name for path in folder.paths]
-    by_group: dict[str, Counter[str]] = {}
-    for group, positions in vocabulary.groups.items():
-        known = {
-            name
-            for name, labels in zip(names, folder.presence[:, positions], strict=True)
-            if not np.isnan(labels).any()
-        }
-        counts = by_group.setdefault(group, Counter())
-        for position in positions:
-            having = set(np.array(names)[folder.presence[:, position] == 1])
-            answer = catalog.search(where=vocabulary.names[position], limit=catalog.index.rows)
-            found = {hit.name for hit in answer.hits} & known
-            counts.update(right=len(found & having), found=len(found), having=len(having))
-    table = Table(title=f"Filters over {len(names)} images of {catalogue}", title_justify="left")
+    by_group = count(catalogue, Catalog.open(index_dir))
+    table = Table(title=f"Filters over {catalogue}", title_justify="left")
     for heading in ("group", "precision", "recall", "annotated"):
         table.add_column(heading, justify="left" if heading == "group" else "right")
-    colors = Counter[str]()
     for group, counts in by_group.items():
-        if counts["having"]:
-            table.add_row(group, *_row(counts))
-        if group.endswith("_color"):
-            colors += counts
+        table.add_row(group, *(f"{x:.3f}" for x in precision_recall(counts)), str(counts["having"]))
     table.add_section()
-    table.add_row("all colours", *_row(colors))
+    colors = all_colors(by_group)
+    table.add_row(
+        "all colours", *(f"{x:.3f}" for x in precision_recall(colors)), str(colors["having"])
+    )
     Console().print(table)
 
 
-def _row(counts: Counter[str]) -> tuple[str, str, str]:
-    precision = counts["right"] / max(counts["found"], 1)
-    recall = counts["right"] / max(counts["having"], 1)
-    return f"{precision:.3f}", f"{recall:.3f}", str(counts["having"])
+def count(catalogue: Path, catalog: Catalog) -> dict[str, Counter[str]]:
+    """Count by group the pairs of image and value: `found`, `having` by annotation, `right`."""
+    vocabulary = catalog.index.manifest.vocabulary
+    folder = read_annotations(catalogue / "attributes.csv", vocabulary)
+    names = np.array([path.name for path in folder.paths])
+    by_group: dict[str, Counter[str]] = {}
+    for group, positions in vocabulary.groups.items():
+        labels = folder.presence[:, positions]
+        known = set(names[~np.isnan(labels).any(axis=1)])
+        if not known:
+            continue
+        counts = by_group[group] = Counter()
+        for position in positions:
+            having = set(names[folder.presence[:, position] == 1])
+            answer = catalog.search(where=vocabulary.names[position], limit=catalog.index.rows)
+            found = {hit.name for hit in answer.hits} & known
+            counts.update(right=len(found & having), found=len(found), having=len(having))
+    return by_group
+
+
+def all_colors(by_group: dict[str, Counter[str]]) -> Counter[str]:
+    """Add up the colour groups."""
+    colors = (counts for group, counts in by_group.items() if group.endswith("_color"))
+    return sum(colors, Counter[str]())
+
+
+def precision_recall(counts: Counter[str]) -> tuple[float, float]:
+    """Return both as shares; 0 where nothing was found or annotated."""
+    return counts["right"] / max(counts["found"], 1), counts["right"] / max(counts["having"], 1)
 
 
 if __name__ == "__main__":

@@ -42,6 +42,11 @@ def progress_console() -> Console:
     return Console(stderr=True)
 
 
+def printable(text: str) -> str:
+    """Escape what a file name may hold to move a terminal's cursor or to break a line."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
 def _guarded(run: Any, *args: Any, **kwargs: Any) -> Any:
     if os.environ.get("FINETAG_DEBUG"):
         return run(*args, **kwargs)

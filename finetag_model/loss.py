@@ -1,4 +1,4 @@
-"""The log-sum-exp pairwise ranking loss (paper, Eq. 1) in closed form, with unknown labels.
+"""The losses: log-sum-exp pairwise ranking (paper, Eq. 1) in closed form, and cross-entropy.
 
 The paper's loss of one image with logits f, present labels Y and absent labels not in Y is
 
@@ -47,6 +47,22 @@ def lsep_loss(logits: Tensor, presence: Tensor, weight: Tensor | None = None) ->
     exponent = torch.where(has_pair, above + below, 0)
     losses = torch.where(has_pair, F.softplus(exponent), 0)
     return losses.mean()
+
+
+def presence_loss(logits: Tensor, presence: Tensor) -> Tensor:
+    """Return the binary cross-entropy summed over an image's known labels, mean over the batch.
+
+    The ranking loss only orders the attributes within an image; filters compare one attribute
+    across images. A small share of this loss makes logits comparable there too.
+
+    Args:
+        logits: float, shape (B, N).
+        presence: float, shape (B, N), as in `lsep_loss`.
+    """
+    known = ~presence.isnan()
+    target = torch.where(known, presence, 0)
+    losses = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
+    return torch.where(known, losses, 0).sum(1).mean()
 
 
 def _log_weighted_sum(values: Tensor, weights: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from finetag_model.loss import lsep_loss
+from finetag_model.loss import lsep_loss, presence_loss
 from finetag_model.network import FineTag
 
 EVALUATION_BATCH = 64
@@ -33,6 +33,7 @@ class Stage:
         reduce_rate: highest learning rate of the 1x1 convolution.
         classify_rate: highest learning rate of the linear layer.
         dropout: share of the bilinear feature left out at each step.
+        presence_weight: of `presence_loss`, beside the ranking loss; 0 is the paper.
         batch: images a step.
         weight_decay: of AdamW.
     """
@@ -43,6 +44,7 @@ class Stage:
     reduce_rate: float = 1e-3
     classify_rate: float = 1e-2
     dropout: float = 0.3
+    presence_weight: float = 0.0
     batch: int = 32
     weight_decay: float = 1e-4
 
@@ -89,11 +91,12 @@ def train_stage(
             (network.narrow.parameters(), stage.trunk_rate),
         ]
     optimizer = torch.optim.AdamW(
-        [{"params": list(parameters)} for parameters, _ in groups if parameters],
+        [{"params": list(parameters)} for parameters, _ in groups],
         weight_decay=stage.weight_decay,
     )
     share = min(map(len, sources))
-    steps = share * len(sources) // stage.batch
+    batch_size = min(stage.batch, share * len(sources))
+    steps = share * len(sources) // batch_size
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer,
         [rate for _, rate in groups],
@@ -107,13 +110,16 @@ def train_stage(
         total = 0.0
         for step in range(steps):
             # Ascending rows read a mapped file forwards.
-            batch = np.sort(rows[step * stage.batch : (step + 1) * stage.batch])
+            batch = np.sort(rows[step * batch_size : (step + 1) * batch_size])
             x = _tensor(maps[batch])
             if order.random() < 0.5:
                 x = x.flip(3)  # a bird and its mirror image have the same attributes
             bilinear = network.bilinear(network.above(x, stage.layer))
             logits = network.classify(F.dropout(bilinear, stage.dropout))
-            loss = lsep_loss(logits, torch.from_numpy(presence[batch]))
+            target = torch.from_numpy(presence[batch])
+            loss = lsep_loss(logits, target)
+            if stage.presence_weight:
+                loss = loss + stage.presence_weight * presence_loss(logits, target)
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
@@ -137,5 +143,4 @@ def apply(
 
 
 def _tensor(maps: NDArray[np.float16]) -> Tensor:
-    # Channels last is how convolutions on a CPU run fastest.
     return torch.from_numpy(maps.astype(np.float32)).contiguous(memory_format=torch.channels_last)

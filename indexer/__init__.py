@@ -1,36 +1,10 @@
-"""A catalogue folder to one index, and that index opened for reading.
+"""A folder of images -> one index that searches can trust: build it, find it, open it."""
 
-Importing this package imports neither FAISS, nor Pillow, nor a network.
-"""
-
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
-
+from indexer.build import build
 from indexer.index import ImageRecord, Index
-from indexer.locate import find_index, index_to_build
-from indexer.manifest import Manifest
+from indexer.locate import find_index
+from indexer.quantise import cutoff
+from indexer.report import BuildReport
+from indexer.scan import Failure
 
-if TYPE_CHECKING:
-    from indexer.building import BuildReport, build
-    from indexer.scan import Failure
-
-__all__ = [
-    "BuildReport",
-    "Failure",
-    "ImageRecord",
-    "Index",
-    "Manifest",
-    "build",
-    "find_index",
-    "index_to_build",
-]
-
-
-def __getattr__(name: str) -> Any:  # noqa: ANN401  (a module's attribute may be anything)
-    # Building brings Pillow; a search by attributes should not wait for it.
-    if name in {"BuildReport", "Failure", "build"}:
-        from indexer import building  # noqa: PLC0415
-
-        return getattr(building, name)
-    raise AttributeError(f"module 'indexer' has no attribute {name!r}")
+__all__ = ["BuildReport", "Failure", "ImageRecord", "Index", "build", "cutoff", "find_index"]

@@ -142,7 +142,7 @@ class Index:
         """Return the records of these rows, in their order.
 
         Raises:
-            CatalogueError: the index has been rebuilt since it was opened.
+            CatalogueError: the index has been rebuilt since it was opened, or is damaged.
         """
         ids = [int(self._ids[row]) for row in rows]
         records: dict[int, ImageRecord] = {}
@@ -164,6 +164,8 @@ class Index:
                         )
             # Records change with the generation only, so they were ours if it still is.
             self._check_current()
+        if missing := set(ids) - set(records):
+            raise _damaged(self._index_dir, f"image {min(missing)} is not in the database")
         return [records[id_] for id_ in ids]
 
     @cached_property

@@ -52,7 +52,7 @@ Examples:
     "--html",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Write a page with the pictures instead of printing a table; goes with --json too.",
+    help="Also write a page with the pictures.",
 )
 @click.option(
     "--index",
@@ -102,11 +102,12 @@ def main(
         from retrieval.gallery import write_gallery  # noqa: PLC0415  (brings Jinja and Pillow)
 
         write_gallery(html, answer, query)
-        click.echo(f"wrote {html}", err=True)
     if as_json:
         _print_json({"query": str(query.absolute()) if query else None, **answer.as_dict()})
-    elif not html:
+    else:
         print_answer(answer, console)
+    if html:
+        click.echo(f"wrote {html}", err=True)
 
 
 def _print_json(value: dict[str, object]) -> None:

@@ -15,6 +15,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from finetag_model.console import printable
 from retrieval.answer import Answer, Hit
 
 NARROWEST_NAME = 24
@@ -56,11 +57,6 @@ def summary(answer: Answer) -> str:
     else:
         found = f"nothing found: {answer.reason}"
     return f"{found} · {answer.plan} · {sum(answer.milliseconds.values()):,.1f} ms"
-
-
-def printable(text: str) -> str:
-    """Escape what a file name may hold to move a terminal's cursor or to break a line."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def _table(answer: Answer, *, boxed: bool) -> Table:

@@ -76,3 +76,38 @@ def paint() -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture
+def make_cub() -> Callable[..., Path]:
+    """Write a small data set in the layout of CUB-200-2011: plain coloured pictures.
+
+    Every picture is of one of the CUB colours, which is its wing colour and its back colour;
+    all other attributes are absent. Every third picture is a test image.
+    """
+
+    def write(folder: Path, names: tuple[str, ...], count: int = 160) -> Path:
+        root = folder / "CUB_200_2011"
+        (root / "attributes").mkdir(parents=True)
+        (root / "images" / "001.Plain").mkdir(parents=True)
+        cub_names = [f"has_{name.replace('=', '::')}" for name in names]
+        _write_lines(folder / "attributes.txt", cub_names)
+        files = [f"001.Plain/Plain_{i:04}.jpg" for i in range(1, count + 1)]
+        labels = []
+        for i, file in enumerate(files, start=1):
+            color = list(PALETTE)[i % len(PALETTE)]
+            Image.new("RGB", (40, 30), PALETTE[color]).save(root / "images" / file)
+            present = {f"wing_color={color}", f"back_color={color}"}
+            labels += [f"{i} {n} {int(name in present)} 4 1.0" for n, name in enumerate(names, 1)]
+        _write_lines(root / "images.txt", files)
+        _write_lines(root / "bounding_boxes.txt", ["2.0 2.0 30.0 20.0"] * count)
+        _write_lines(root / "image_class_labels.txt", ["1"] * count)
+        _write_lines(root / "train_test_split.txt", [str(int(i % 3 > 0)) for i in range(count)])
+        (root / "attributes" / "image_attribute_labels.txt").write_text("\n".join(labels))
+        return root
+
+    return write
+
+
+def _write_lines(path: Path, lines: list[str]) -> None:
+    path.write_text("".join(f"{i} {line}\n" for i, line in enumerate(lines, start=1)))

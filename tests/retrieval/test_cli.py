@@ -82,7 +82,8 @@ def test_html_is_written_and_named_and_goes_with_json(
 ) -> None:
     page = tmp_path / "found.html"
     alone = search(root / "red" / "red_blue.png", "--html", page)
-    assert (alone.exit_code, alone.stdout, alone.stderr) == (0, "", f"wrote {page}\n")
+    assert (alone.exit_code, alone.stderr) == (0, f"wrote {page}\n")
+    assert "red/red_blue.png" in alone.stdout
     assert "red_blue.png" in page.read_text(encoding="utf-8").replace("<wbr>", "")
     page.unlink()
     both = search(root / "red" / "red_blue.png", "--html", page, "--json")

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from finetag_model.console import printable
 from retrieval.answer import Answer, Hit
-from retrieval.listing import print_answer, printable, summary
+from retrieval.listing import print_answer, summary
 
 NAMES = (
     "085.Horned_Lark/Horned_Lark_0012_74393_and_a_tail_that_is_rather_long.jpg",

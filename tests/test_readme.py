@@ -1,0 +1,97 @@
+"""Every command and program in README and docs runs, in a folder like a newcomer's.
+
+What takes hours is run at small scale; the commands are otherwise taken as they stand.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from safetensors.torch import save_file
+from torchvision import models
+
+from finetag_model.checkpoint import read_checkpoint
+from finetag_model.drawn import write_catalogue
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "finetag_model/weights/README.md", *ROOT.glob("docs/*.md")]
+SMALL_SCALE = {"--count 3000": "--count 6", "--epochs 30": "--epochs 1"}
+RUN_ELSEWHERE = {"scripts/demo", "scripts/test"}
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, make_cub: Callable[..., Path]) -> Path:
+    """What the pages take for granted: a catalogue, a query, data and weights to train with."""
+    write_catalogue(tmp_path / "catalog", count=12, seed=3)
+    shutil.copy(tmp_path / "catalog" / "bird-0001.jpg", tmp_path / "query.jpg")
+    make_cub(tmp_path, read_checkpoint().vocabulary.names)
+    weights = models.mobilenet_v2().state_dict()
+    save_file(weights, tmp_path / "trunk.safetensors")
+    return tmp_path
+
+
+def run(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": path}
+    environment.pop("FINETAG_INDEX", None)
+    return subprocess.run(
+        ["bash", "-c", line],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_command_runs(page: Path, folder: Path) -> None:
+    lines = "".join(blocks(page, "sh")).replace("\\\n", " ").splitlines()
+    for line in [line for line in lines if line and line not in RUN_ELSEWHERE]:
+        for large, small in SMALL_SCALE.items():
+            line = line.replace(large, small)  # noqa: PLW2901
+        result = run(line, folder)
+        assert result.returncode == 0, f"{line}\n{result.stdout}{result.stderr}"
+        assert "Traceback" not in result.stderr
+
+
+def test_the_library_example_runs(folder: Path) -> None:
+    assert run("finetag-index build catalog/", folder).returncode == 0
+    (example,) = blocks(ROOT / "README.md", "python")
+    result = run(f"python - <<'END'\n{example}\nEND", folder)
+    assert result.returncode == 0, result.stderr
+
+
+def test_the_demo_runs_twice(tmp_path: Path) -> None:
+    if not (ROOT / ".venv" / "made-from").exists():
+        pytest.skip("scripts/install has not been run, and the demo would begin with it")
+    first = run(f"{ROOT}/scripts/demo {tmp_path}/demo", tmp_path)
+    assert first.returncode == 0, first.stderr
+    assert "100 images" in first.stdout
+    assert "100 new" in first.stdout
+    page = (tmp_path / "demo" / "result.html").read_text()
+    assert page.count("<img") >= 2
+    second = run(f"{ROOT}/scripts/demo {tmp_path}/demo", tmp_path)
+    assert second.returncode == 0, second.stderr
+    assert "100 unchanged" in second.stdout
+
+
+def test_links_lead_somewhere() -> None:
+    for page in PAGES:
+        for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"

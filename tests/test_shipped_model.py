@@ -1,0 +1,49 @@
+"""What README and model card promise of the checkpoint in the repository."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from benchmarks.demo_filters import all_colors, count, precision_recall
+from finetag_model import load_embedder
+from finetag_model.checkpoint import SHIPPED
+from finetag_model.cli_eval import main as evaluate
+from finetag_model.drawn import write_catalogue
+from indexer import build
+from retrieval import Catalog
+
+CUB = Path(__file__).parents[2] / "shared" / "data" / "cub127"
+
+
+def test_it_is_small_enough_to_ship() -> None:
+    assert SHIPPED.stat().st_size < 20_000_000
+
+
+def test_it_knows_the_attributes_of_cub() -> None:
+    vocabulary = load_embedder().model.vocabulary
+    assert len(vocabulary) == 312
+    assert len(vocabulary.groups) == 28
+    assert vocabulary.names[vocabulary.position("underparts_color=grey")] == "underparts_color=grey"
+
+
+def test_colour_filters_on_the_demo_catalogue_are_right(tmp_path: Path) -> None:
+    write_catalogue(tmp_path / "catalog", count=100, seed=0)
+    build(tmp_path / "catalog", tmp_path / "index", load_embedder())
+    counts = all_colors(count(tmp_path / "catalog", Catalog.open(tmp_path / "index")))
+    precision, recall = precision_recall(counts)
+    assert precision >= 0.9
+    assert recall >= 0.9
+
+
+@pytest.mark.skipif(not CUB.is_dir(), reason="the photographs are not beside the repository")
+def test_it_ranks_the_attributes_of_real_photographs() -> None:
+    ids = str(CUB / "fully_labelled.txt")
+    result = CliRunner().invoke(evaluate, ["--data", str(CUB), "--validation", ids, "--json"])
+    metrics = json.loads(result.stdout)
+    assert metrics["images"] == 373
+    assert metrics["all"]["w_map"] >= 0.53
+    assert metrics["all"]["avgprec"] >= 0.59
