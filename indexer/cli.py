@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic
+from typing import TYPE_CHECKING
 
 import click
 from rich.progress import (
@@ -22,9 +23,11 @@ from rich.progress import Progress as Bar
 from rich.text import Text
 
 from finetag_model.console import Group, progress_console
-from finetag_model.embedder import Runtime
-from indexer.build import Progress, build
+from finetag_model.embedder import Runtime, load_embedder
 from indexer.locate import index_to_build
+
+if TYPE_CHECKING:
+    from indexer.building import Progress
 
 FINISHED_BUT_SKIPPED = 3
 _LOG_EVERY = 10.0  # seconds
@@ -63,8 +66,8 @@ def build_command(
     Only new and changed images are read; a build that was stopped goes on where it was.
     Exits with 3 if it finished but skipped files.
     """
-    # Found at the last moment: whoever asks for help need not wait for a network to load.
-    from finetag_model.embedder import load_embedder  # noqa: PLC0415
+    # Building brings Pillow; whoever asks for help need not wait for it.
+    from indexer.building import build  # noqa: PLC0415
 
     embedder = load_embedder(model, runtime)
     with _progress() as progress:

@@ -11,7 +11,7 @@ import io
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,7 +61,7 @@ class Content:
 
 def read_all(
     root: Path, candidates: Iterable[Candidate], size: int, known: Collection[str]
-) -> Iterator[Content]:
+) -> Generator[Content]:
     """Read candidates in threads, in their order, at most a fixed number ahead of the caller.
 
     Args:
@@ -79,7 +79,7 @@ def read_all(
 
 def _ahead(
     read: Callable[[Candidate], Content], candidates: Iterable[Candidate]
-) -> Iterator[Content]:
+) -> Generator[Content]:
     pending: deque[Future[Content]] = deque()
     with ThreadPoolExecutor(_THREADS) as pool:
         try:

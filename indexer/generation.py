@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,8 +42,8 @@ def write_generation(session: Session, index_dir: Path, number: int, model: Mode
         # In memory and not in a mapped file: a full disk would kill a process that maps it.
         scores = np.empty((len(model.vocabulary), rows), dtype=np.uint8)
         vectors.write(partial / VISUAL, model.visual_dim, _fill(session, model, ids, scores))
-        np.save(partial / SCORES, scores)
-        np.save(partial / IMAGE_IDS, ids)
+        _save(partial / SCORES, scores)
+        _save(partial / IMAGE_IDS, ids)
         files = {name: Checksum.of(partial / name) for name in (VISUAL, SCORES, IMAGE_IDS)}
         now = datetime.now(UTC).isoformat(timespec="seconds")
         Manifest(number, now, model, rows, files).save(partial)
@@ -54,6 +55,14 @@ def write_generation(session: Session, index_dir: Path, number: int, model: Mode
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
+
+
+def _save(path: Path, array: NDArray[Any]) -> None:
+    """Do as `np.save`, which would not notice a disk that fills up with its last few bytes."""
+    with path.open("wb") as file:
+        header = np.lib.format.header_data_from_array_1_0(array)
+        np.lib.format.write_array_header_1_0(file, header)
+        file.write(array.data)
 
 
 def _fill(

@@ -66,7 +66,6 @@ class Manifest:
 
     def save(self, folder: Path) -> None:
         """Write the manifest into a generation's folder."""
-        model = self.model
         text = json.dumps(
             {
                 "schema_version": SCHEMA_VERSION,
@@ -75,14 +74,7 @@ class Manifest:
                 "metric": _METRIC,
                 "rows": self.rows,
                 "files": {name: vars(checksum) for name, checksum in self.files.items()},
-                "model": {
-                    "name": model.name,
-                    "digest": model.digest,
-                    "input_size": model.input_size,
-                    "visual_dim": model.visual_dim,
-                    "vocabulary": model.vocabulary.names,
-                    "thresholds": model.thresholds.tolist(),
-                },
+                "model": _model_fields(self.model),
             },
             indent=1,
         )
@@ -112,15 +104,29 @@ class Manifest:
                 raise ValueError(f"{name} has {size:,} bytes instead of {checksum.bytes:,}")
         return manifest
 
-    def verify(self, folder: Path) -> None:
-        """Read all files through and compare their checksums.
+    def verify(self, folder: Path, model: ModelInfo, rows: int) -> None:
+        """Read all files through, and compare everything with what it should be.
 
         Raises:
-            ValueError: a file has changed since it was written.
+            ValueError: the generation is of another model or size, or a file has changed since
+                it was written.
         """
+        if (_model_fields(self.model), self.rows) != (_model_fields(model), rows):
+            raise ValueError(f"{MANIFEST} does not describe this generation")
         for name, checksum in self.files.items():
             if Checksum.of(folder / name) != checksum:
                 raise ValueError(f"{name} is damaged")
+
+
+def _model_fields(model: ModelInfo) -> dict[str, Any]:
+    return {
+        "name": model.name,
+        "digest": model.digest,
+        "input_size": model.input_size,
+        "visual_dim": model.visual_dim,
+        "vocabulary": list(model.vocabulary.names),
+        "thresholds": model.thresholds.tolist(),
+    }
 
 
 def _from_json(fields: dict[str, Any]) -> Manifest:
@@ -137,7 +143,8 @@ def _from_json(fields: dict[str, Any]) -> Manifest:
         }
     )
     whole = (fields["generation"], fields["rows"], model.input_size, model.visual_dim)
-    if not all(type(number) is int and number > 0 for number in whole):
+    sizes = (checksum.bytes for checksum in files.values())
+    if not all(type(number) is int and number > 0 for number in (*whole, *sizes)):
         raise ValueError
     if model.thresholds.shape != (len(model.vocabulary),):
         raise ValueError

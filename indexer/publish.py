@@ -52,11 +52,13 @@ def publish(
         number = catalogue.current_generation
         new, changed, gone = _update_images(session, entries)
         session.execute(delete(FailureRow))
-        _insert(
-            session, FailureRow, {f.path: {"path": f.path, "reason": f.reason} for f in failures}
-        )
+        # By path, for two undecodable names may be shown alike.
+        rows = {item.path: FailureRow(path=item.path, reason=item.reason) for item in failures}
+        session.add_all(rows.values())
         _drop_unused_embeddings(session, model.digest)
-        published = bool(new or changed or gone) or not _serves(index_dir, number, model)
+        published = bool(new or changed or gone) or not _serves(
+            index_dir, number, model, len(entries)
+        )
         if published or number is None:
             number = (number or 0) + 1
             write_generation(session, index_dir, number, model)
@@ -70,7 +72,7 @@ def _update_images(
 ) -> tuple[int, int, int]:
     """Bring the image table up to date; return how many are new, changed and gone."""
     before = {image.path: image for image in session.execute(select(*ImageRow.__table__.columns))}
-    new: dict[str, dict[str, Any]] = {}
+    new: list[dict[str, Any]] = []
     touched: list[dict[str, Any]] = []
     changed = 0
     for candidate, content_hash in entries:
@@ -82,7 +84,7 @@ def _update_images(
         }
         known = before.pop(candidate.path, None)
         if known is None:
-            new[candidate.path] = fields
+            new.append(fields)
         elif known._asdict() != (fields := {"id": known.id, **fields}):
             touched.append(fields)
             changed += known.content_hash != content_hash
@@ -90,13 +92,9 @@ def _update_images(
         session.execute(delete(ImageRow).where(ImageRow.id == image.id))
     if touched:
         session.execute(update(ImageRow), touched)
-    _insert(session, ImageRow, new)
+    if new:
+        session.execute(insert(ImageRow), new)
     return len(new), changed, len(before)
-
-
-def _insert(session: Session, table: Any, rows: dict[str, dict[str, Any]]) -> None:
-    if rows:
-        session.execute(insert(table), list(rows.values()))
 
 
 def _drop_unused_embeddings(session: Session, digest: str) -> None:
@@ -107,14 +105,13 @@ def _drop_unused_embeddings(session: Session, digest: str) -> None:
     )
 
 
-def _serves(index_dir: Path, number: int | None, model: ModelInfo) -> bool:
-    """Say whether the current generation is of this model and undamaged."""
+def _serves(index_dir: Path, number: int | None, model: ModelInfo, rows: int) -> bool:
+    """Say whether the current generation is of this model and size, and undamaged."""
     if number is None:
         return False
     folder = generation_dir(index_dir, number)
     try:
-        manifest = Manifest.load(folder)
-        manifest.verify(folder)
+        Manifest.load(folder).verify(folder, model, rows)
     except (ValueError, OSError):
         return False
-    return manifest.model.digest == model.digest
+    return True

@@ -63,7 +63,8 @@ class BuildReport:
         unchanged: all others.
         embedded: how many contents the network was run on.
         duplicates: how many have the same content as an image earlier in the order of paths.
-        gone: how many paths were removed because there is no such file any more.
+        gone: how many paths the index held before and does not hold now: the file is no longer
+            there, or is among the skipped.
         ignored: how many files have a name that no image would have.
         skipped: files and folders that could not be indexed, sorted by path.
         stages: the time taken.

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from finetag_model.errors import DataError
 from finetag_model.images import readable_suffixes
 
 
@@ -60,7 +61,7 @@ def scan(root: Path, leave_out: Path) -> Scan:
     folders are followed, except back into a folder that is being walked.
 
     Raises:
-        OSError: the root itself cannot be read.
+        DataError: the root itself cannot be read.
     """
     suffixes = readable_suffixes()
     candidates: list[Candidate] = []
@@ -117,7 +118,7 @@ def _children(folder: Path, root: Path, failures: list[Failure]) -> Iterator[Pat
         names = os.listdir(folder)  # noqa: PTH208  (iterdir is lazy: it fails halfway through)
     except OSError as error:
         if folder == root:
-            raise
+            raise DataError(f"the catalogue folder {root} {reason_of(error)}") from error
         failures.append(Failure(_shown(folder, root), reason_of(error)))
         return
     for name in names:

@@ -7,6 +7,7 @@ generation's folder can be rebuilt from here without opening an image.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -93,14 +94,12 @@ def open_for_writing(index_dir: Path, root: Path) -> Engine:
         creator=lambda: sqlite3.connect(database, timeout=_LOCK_TIMEOUT),
         poolclass=NullPool,
     )
-    if not inspect(engine).has_table(CatalogueRow.__tablename__):
-        with engine.connect() as connection:
-            # Readers go on reading the old state while a build writes.
-            connection.exec_driver_sql("PRAGMA journal_mode=WAL")
-        _Base.metadata.create_all(engine)
     with Session(engine) as session, session.begin():
-        row = session.get(CatalogueRow, 1)
-        if row is None:
+        row = _catalogue_row(session)
+        if row is None:  # a new database, or a build was killed while it made one
+            # Readers go on reading the old state while a build writes.
+            session.connection().exec_driver_sql("PRAGMA journal_mode=WAL")
+            _Base.metadata.create_all(session.connection())
             session.add(CatalogueRow(id=1, root=str(root), schema_version=SCHEMA_VERSION))
             return engine
         _check_version(row, index_dir)
@@ -122,11 +121,14 @@ def open_for_reading(index_dir: Path) -> Engine:
     if not database.is_file():
         raise CatalogueError(f"there is no index in {index_dir}; make one with '{BUILD}'")
     uri = f"{database.absolute().as_uri()}?mode=ro"
-    engine = create_engine(
-        "sqlite://",
-        creator=lambda: sqlite3.connect(uri, uri=True, timeout=_LOCK_TIMEOUT),
-        poolclass=NullPool,
-    )
+
+    def connect() -> sqlite3.Connection:
+        # To read a WAL database, SQLite makes two more files beside it. Where it may not, and
+        # there are none, nobody is writing, and the database alone is complete.
+        is_still = not os.access(index_dir, os.W_OK) and not Path(f"{database}-wal").exists()
+        return sqlite3.connect(uri + "&immutable=1" * is_still, uri=True, timeout=_LOCK_TIMEOUT)
+
+    engine = create_engine("sqlite://", creator=connect, poolclass=NullPool)
     with Session(engine) as session:
         _check_version(the_catalogue(session, index_dir), index_dir)
     return engine
@@ -138,11 +140,15 @@ def the_catalogue(session: Session, index_dir: Path) -> CatalogueRow:
     Raises:
         CatalogueError: a build was killed before it could write that row.
     """
-    is_there = inspect(session.connection()).has_table(CatalogueRow.__tablename__)
-    row = session.get(CatalogueRow, 1) if is_there else None
+    row = _catalogue_row(session)
     if row is None:
         raise CatalogueError(f"the index {index_dir} was never finished; run '{BUILD}'")
     return row
+
+
+def _catalogue_row(session: Session) -> CatalogueRow | None:
+    is_there = inspect(session.connection()).has_table(CatalogueRow.__tablename__)
+    return session.get(CatalogueRow, 1) if is_there else None
 
 
 @contextmanager

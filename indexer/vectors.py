@@ -23,10 +23,10 @@ def write(path: Path, dim: int, blocks: Iterable[NDArray[np.float32]]) -> None:
     index = faiss.IndexFlatIP(dim)
     for block in blocks:
         index.add(block)
-    try:
-        faiss.write_index(index, str(path))
-    except RuntimeError as error:
-        raise OSError(f"cannot write {path.name}: {_last_part(error)}") from error
+    # Given a path, FAISS would not notice a disk that fills up with its last few bytes.
+    with path.open("wb") as file:
+        writer = faiss.PyCallbackIOWriter(file.write)  # type: ignore[attr-defined]
+        faiss.write_index(index, writer)
 
 
 class Vectors:

@@ -1,0 +1,226 @@
+"""A full disk and damaged files: one line that says what to do, and never a wrong answer."""
+
+from __future__ import annotations
+
+import errno
+import json
+import resource
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from finetag_model.errors import CatalogueError
+from indexer import Index, build
+
+QUERY = np.eye(1, 7, dtype=np.float32)
+
+
+@contextmanager
+def no_file_larger_than(size: int) -> Iterator[None]:
+    """Make writes fail past a size, as a full disk does; nothing is simulated in Python."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def use(index_dir: Path) -> None:
+    index = Index.open(index_dir)
+    index.search(np.eye(1, index.manifest.model.visual_dim, dtype=np.float32), 3)
+    index.images(range(index.rows))
+
+
+def refusal(index_dir: Path) -> str:
+    """Open and use an index that must be refused; return the line that says why."""
+    with pytest.raises(CatalogueError) as caught:
+        use(index_dir)
+    assert "\n" not in str(caught.value)
+    assert str(index_dir) in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("size", [0, 100, 500, 1_000, 2_000, 40_000])
+def test_a_file_that_cannot_grow_leaves_the_old_generation_serving(
+    many: Path, index_dir: Path, color_embedder: Any, holds: Callable[..., Index], size: int
+) -> None:
+    late = [path.rename(many / f".{path.name}") for path in sorted(many.iterdir())[:45]]
+    build(many, index_dir, color_embedder)
+    for path in late:
+        path.rename(many / path.name[1:])
+    with no_file_larger_than(size), pytest.raises(CatalogueError, match="unharmed") as caught:
+        build(many, index_dir, color_embedder)
+    assert "\n" not in str(caught.value)
+    old = Index.open(index_dir)
+    assert (old.manifest.generation, len(old.images(range(5)))) == (1, 5)
+    assert old.search(QUERY, 9)[0].shape == (1, 5)
+    build(many, index_dir, color_embedder)
+    holds(index_dir, many, color_embedder)
+
+
+@pytest.mark.parametrize(
+    "where",
+    ["vectors.write", "generation._save", "generation.fsync", "manifest.Manifest.save"],
+)
+def test_a_full_disk_while_publishing_leaves_the_old_generation_serving(
+    catalogue: Path,
+    index_dir: Path,
+    color_embedder: Any,
+    holds: Callable[..., Index],
+    where: str,
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    build(catalogue, index_dir, color_embedder)
+    (catalogue / "a.png").rename(catalogue / "renamed.png")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(f"indexer.{where}", full)
+        with pytest.raises(CatalogueError, match="no space left on device") as caught:
+            build(catalogue, index_dir, color_embedder)
+    assert str(index_dir) in str(caught.value)
+    assert Index.open(index_dir).images([0])[0].path == "a.png"
+    assert [path.name for path in (index_dir / "generations").iterdir()] == ["1"]
+    build(catalogue, index_dir, color_embedder)
+    holds(index_dir, catalogue, color_embedder)
+
+
+def remove(path: Path) -> None:
+    path.unlink()
+
+
+def shorten(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def garble_start(path: Path) -> None:
+    data = path.read_bytes()
+    path.write_bytes(bytes(byte ^ 0x55 for byte in data[:40]) + data[40:])
+
+
+@pytest.mark.parametrize("damage", [remove, shorten, garble_start])
+@pytest.mark.parametrize("name", ["manifest.json", "visual.faiss", "scores.npy", "image_ids.npy"])
+def test_a_damaged_generation_is_refused_and_mended_by_a_build(
+    catalogue: Path,
+    index_dir: Path,
+    color_embedder: Any,
+    holds: Callable[..., Index],
+    name: str,
+    damage: Callable[[Path], None],
+) -> None:
+    build(catalogue, index_dir, color_embedder)
+    file = index_dir / "generations" / "1" / name
+    if (name, damage) == ("manifest.json", shorten):
+        file.write_bytes(file.read_bytes()[:-9])  # the last byte is only the end of the line
+    else:
+        damage(file)
+    line = refusal(index_dir)
+    assert "is damaged" in line
+    assert name in line
+    assert "finetag-index build" in line
+    report = build(catalogue, index_dir, color_embedder)
+    assert (report.published, report.embedded, report.generation) == (True, 0, 2)
+    holds(index_dir, catalogue, color_embedder)
+
+
+@pytest.mark.parametrize("name", ["visual.faiss", "scores.npy", "image_ids.npy"])
+def test_a_build_notices_and_mends_a_single_flipped_bit(
+    catalogue: Path, index_dir: Path, color_embedder: Any, holds: Callable[..., Index], name: str
+) -> None:
+    build(catalogue, index_dir, color_embedder)
+    file = index_dir / "generations" / "1" / name
+    data = bytearray(file.read_bytes())
+    data[-1] ^= 1
+    file.write_bytes(data)
+    assert build(catalogue, index_dir, color_embedder).published
+    holds(index_dir, catalogue, color_embedder)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("schema_version", 2),
+        ("metric", "l2"),
+        ("generation", 7),
+        ("rows", 4),
+        ("rows", "5"),
+        ("rows", True),
+        ("files", {}),
+        ("model", {}),
+        ("model.visual_dim", 8),
+        ("model.thresholds", [0.5]),
+        ("model.vocabulary", ["no equals sign"]),
+    ],
+)
+def test_a_manifest_that_does_not_fit_is_refused(
+    catalogue: Path, index_dir: Path, color_embedder: Any, key: str, value: Any
+) -> None:
+    build(catalogue, index_dir, color_embedder)
+    file = index_dir / "generations" / "1" / "manifest.json"
+    fields = json.loads(file.read_text())
+    *outer, last = key.split(".")
+    (fields[outer[0]] if outer else fields)[last] = value
+    file.write_text(json.dumps(fields))
+    assert "finetag-index build" in refusal(index_dir)
+    assert build(catalogue, index_dir, color_embedder).published
+
+
+def test_generations_swapped_between_indexes_are_not_taken_for_each_other(
+    catalogue: Path, many: Path, tmp_path: Path, index_dir: Path, color_embedder: Any
+) -> None:
+    build(catalogue, index_dir, color_embedder)
+    build(many, tmp_path / "other", color_embedder)
+    mine = index_dir / "generations" / "1"
+    shutil.rmtree(mine)
+    shutil.copytree(tmp_path / "other" / "generations" / "1", mine)
+    assert "is not in the database" in refusal(index_dir)
+    assert build(catalogue, index_dir, color_embedder).published
+
+
+def test_an_index_made_by_another_version_is_refused(
+    catalogue: Path, index_dir: Path, color_embedder: Any
+) -> None:
+    build(catalogue, index_dir, color_embedder)
+    database = sqlite3.connect(index_dir / "catalogue.db")
+    with database:
+        database.execute("UPDATE catalogue SET schema_version = 99")
+    database.close()
+    assert "has format 99" in refusal(index_dir)
+    with pytest.raises(CatalogueError, match=r"has format 99.*delete"):
+        build(catalogue, index_dir, color_embedder)
+
+
+def test_a_damaged_database_is_refused(
+    catalogue: Path, index_dir: Path, color_embedder: Any
+) -> None:
+    build(catalogue, index_dir, color_embedder)
+    (index_dir / "catalogue.db").write_bytes(b"not a database " * 1000)
+    assert "damaged" in refusal(index_dir)
+    with pytest.raises(CatalogueError, match=r"damaged.*delete"):
+        build(catalogue, index_dir, color_embedder)
+
+
+def test_where_there_is_no_index_the_line_says_how_to_make_one(tmp_path: Path) -> None:
+    assert "finetag-index build" in refusal(tmp_path / "nothing")
+
+
+def test_an_index_rebuilt_meanwhile_says_so_instead_of_mixing(
+    catalogue: Path, index_dir: Path, color_embedder: Any
+) -> None:
+    build(catalogue, index_dir, color_embedder)
+    searched, fresh = Index.open(index_dir), Index.open(index_dir)
+    rows, _ = searched.search(QUERY, 2)
+    (catalogue / "a.png").unlink()
+    build(catalogue, index_dir, color_embedder)
+    with pytest.raises(CatalogueError, match="open it again"):
+        searched.images(rows[0])
+    with pytest.raises(CatalogueError, match="open it again"):
+        fresh.search(QUERY, 2)
+    assert len(searched.matching([0])) == 1  # what is open stays readable
