@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +68,13 @@ from finetag_model.console import Command
     show_default=True,
     help="With --thaw; an epoch takes equally many pictures of each source.",
 )
+@click.option(
+    "--presence-weight",
+    type=click.FloatRange(min=0),
+    default=0.1,
+    show_default=True,
+    help="Of the cross-entropy beside the paper's ranking loss; 0 is the paper.",
+)
 @click.option("--visual-dim", type=click.IntRange(min=1), default=128, show_default=True)
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--name", default="finetag", show_default=True, help="Stored in the checkpoint.")
@@ -86,6 +93,7 @@ def main(
     head_epochs: int,
     thaw: int | None,
     epochs: int,
+    presence_weight: float,
     visual_dim: int,
     seed: int,
     name: str,
@@ -125,9 +133,12 @@ def main(
     )
     network = FineTag(config).eval()
     network.trunk = pretrained_trunk(trunk, trunk_weights)
-    stages = [Stage(layer=len(network.trunk), epochs=head_epochs, batch=64)]
+    head = Stage(len(network.trunk), head_epochs, presence_weight=presence_weight)
+    stages = [head]
     if thaw is not None:
-        stages.append(Stage(layer=thaw, epochs=epochs, classify_rate=3e-3))
+        stages.append(
+            replace(head, layer=thaw, epochs=epochs, classify_rate=3e-3, dropout=0.2, batch=32)
+        )
     settings = recipe.Recipe(stages, visual_dim=visual_dim, seed=seed)
     calibration, projection = recipe.train(network, sources, settings, say)
     notes: dict[str, Any] = {

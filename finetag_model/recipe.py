@@ -38,7 +38,8 @@ class TrainingSet:
     Attributes:
         pictures: M of them.
         presence: float32 (M, N), probability that the attribute is present, NaN unknown.
-        subjects: int64 (M,); pictures of one subject are held out together.
+        subjects: int64 (M,); pictures of one subject are held out together. Photographs of
+            CUB have their ids from 1, pictures of annotated folders -1, -2, ...
     """
 
     pictures: Sequence[Picture]
@@ -75,7 +76,7 @@ def annotated(path: Path, vocabulary: Vocabulary) -> TrainingSet:
     """Take all pictures of an annotated folder for training."""
     folder = read_annotations(path, vocabulary)
     pictures = [Picture(path) for path in folder.paths]
-    return TrainingSet(pictures, folder.presence, subjects=np.arange(len(pictures)))
+    return TrainingSet(pictures, folder.presence, subjects=-1 - np.arange(len(pictures)))
 
 
 @dataclass(frozen=True)
@@ -84,8 +85,8 @@ class Recipe:
 
     Attributes:
         stages: run one after the other.
-        held_out: share of the subjects of each source that the network is not trained on, for
-            the calibration.
+        held_out: share of the subjects that the network is not trained on, for the
+            calibration.
         visual_dim: D, the length of the visual vectors.
         seed: of everything random.
     """
@@ -111,7 +112,7 @@ def train(
     """
     pictures = [picture for source in sources for picture in source.pictures]
     presence = np.concatenate([source.presence for source in sources])
-    held_out = np.concatenate([_hold_out(source, recipe) for source in sources])
+    held_out = _hold_out(np.concatenate([source.subjects for source in sources]), recipe)
     of_source = np.repeat(np.arange(len(sources)), [len(source.pictures) for source in sources])
     rows = [np.flatnonzero(~held_out & (of_source == i)) for i in range(len(sources))]
     say(f"{(~held_out).sum():,} pictures to train on, {held_out.sum():,} to calibrate on")
@@ -129,7 +130,7 @@ def train(
     return fit_calibration(logits[held_out], presence[held_out]), projection
 
 
-def _hold_out(source: TrainingSet, recipe: Recipe) -> NDArray[np.bool_]:
-    subjects = np.unique(source.subjects)
-    chosen = np.random.default_rng(recipe.seed).random(len(subjects)) < recipe.held_out
-    return np.isin(source.subjects, subjects[chosen])
+def _hold_out(subjects: NDArray[np.int64], recipe: Recipe) -> NDArray[np.bool_]:
+    each = np.unique(subjects)
+    chosen = np.random.default_rng(recipe.seed).random(len(each)) < recipe.held_out
+    return np.isin(subjects, each[chosen])

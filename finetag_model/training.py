@@ -40,12 +40,12 @@ class Stage:
 
     layer: int
     epochs: int
-    trunk_rate: float = 5e-4
+    trunk_rate: float = 7e-4
     reduce_rate: float = 1e-3
     classify_rate: float = 1e-2
     dropout: float = 0.3
     presence_weight: float = 0.0
-    batch: int = 32
+    batch: int = 64
     weight_decay: float = 1e-4
 
 

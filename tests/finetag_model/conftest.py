@@ -170,9 +170,7 @@ def tiny_checkpoint(trunk_weights: Path) -> Checkpoint:
 
 
 @pytest.fixture(scope="session")
-def checkpoint_path(
-    tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint: Checkpoint
-) -> Path:
+def checkpoint_path(tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint: Checkpoint) -> Path:
     """The tiny checkpoint as a file."""
     path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
     write_checkpoint(tiny_checkpoint, path)
