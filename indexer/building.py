@@ -67,8 +67,7 @@ def build(
     root = _checked(catalogue)
     with plain_errors(index_dir):
         prepare(index_dir)
-        with build_lock(index_dir):
-            engine = open_for_writing(index_dir, root)
+        with build_lock(index_dir), open_for_writing(index_dir, root) as engine:
             return _Build(root, index_dir, embedder, engine, progress).run(start)
 
 

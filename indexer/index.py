@@ -84,6 +84,7 @@ class Index:
         Raises:
             CatalogueError: there is no index, or it is damaged.
         """
+        index_dir = index_dir.absolute()  # the vectors are opened later, perhaps from elsewhere
         with plain_errors(index_dir):
             engine = open_for_reading(index_dir)
             while True:
@@ -200,7 +201,7 @@ def _damaged(index_dir: Path, what: object) -> CatalogueError:
 def _mapped(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDArray[Any]:
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except FileNotFoundError:
+    except OSError:  # not damage, but a file that is gone or may not be read
         raise
     except Exception as error:  # numpy's header parser raises nearly anything on damaged data
         raise ValueError(f"{path.name} cannot be read") from error

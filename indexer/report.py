@@ -105,7 +105,7 @@ class BuildReport:
         """Return the report as lines for people; at most 20 skipped files are listed."""
         generation = f"generation {self.generation}"
         lines = [
-            f"{_count(self.images, 'image')} indexed in {self.index} "
+            f"{_count(self.images, 'image')} indexed in {printable(str(self.index))} "
             f"({generation}{'' if self.published else ', as before: nothing has changed'})",
             f"  {self.new:,} new, {self.changed:,} changed, {self.unchanged:,} unchanged, "
             f"{self.gone:,} gone",

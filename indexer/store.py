@@ -16,7 +16,7 @@ from pathlib import Path
 from sqlalchemy import BigInteger, Engine, create_engine, inspect
 from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
-from sqlalchemy.pool import NullPool
+from sqlalchemy.pool import NullPool, QueuePool
 
 from finetag_model.errors import CatalogueError
 from indexer.layout import DATABASE, SCHEMA_VERSION
@@ -82,8 +82,9 @@ class FailureRow(_Base):
     reason: Mapped[str]
 
 
-def open_for_writing(index_dir: Path, root: Path) -> Engine:
-    """Open the database of the index of a catalogue folder, or create it.
+@contextmanager
+def open_for_writing(index_dir: Path, root: Path) -> Iterator[Engine]:
+    """Open the database of the index of a catalogue folder, or create it; close it at the end.
 
     Raises:
         CatalogueError: it is of another catalogue folder or another version of FineTag.
@@ -92,8 +93,18 @@ def open_for_writing(index_dir: Path, root: Path) -> Engine:
     engine = create_engine(
         "sqlite://",
         creator=lambda: sqlite3.connect(database, timeout=_LOCK_TIMEOUT),
-        poolclass=NullPool,
+        # SQLite tidies its files when the last connection closes: not after every batch.
+        poolclass=QueuePool,
     )
+    try:
+        _take_over(engine, index_dir, root)
+        yield engine
+    finally:
+        engine.dispose()
+
+
+def _take_over(engine: Engine, index_dir: Path, root: Path) -> None:
+    """Check that a database is ours to write, or make it so."""
     with Session(engine) as session, session.begin():
         row = _catalogue_row(session)
         if row is None:  # a new database, or a build was killed while it made one
@@ -101,14 +112,13 @@ def open_for_writing(index_dir: Path, root: Path) -> Engine:
             session.connection().exec_driver_sql("PRAGMA journal_mode=WAL")
             _Base.metadata.create_all(session.connection())
             session.add(CatalogueRow(id=1, root=str(root), schema_version=SCHEMA_VERSION))
-            return engine
+            return
         _check_version(row, index_dir)
         if row.root != str(root):
             raise CatalogueError(
                 f"{index_dir} is the index of {row.root}, not of {root}; "
                 "name another folder with --index, or delete this one to start anew"
             )
-    return engine
 
 
 def open_for_reading(index_dir: Path) -> Engine:

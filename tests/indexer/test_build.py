@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +121,90 @@ def test_bad_images_are_named_skipped_and_misalign_nothing(
     assert [failure.path for failure in repaired.skipped] == ["aa-empty.png", "bb-text.jpg"]
     assert (repaired.new, repaired.embedded, repaired.duplicates) == (1, 0, 1)
     holds(index_dir, catalogue, color_embedder)
+
+
+def test_the_database_lists_what_the_last_build_skipped(
+    catalogue: Path, index_dir: Path, color_embedder: Any
+) -> None:
+    def listed() -> list[tuple[str, str]]:
+        with closing(sqlite3.connect(index_dir / "catalogue.db")) as database:
+            return database.execute("SELECT path, reason FROM failure ORDER BY path").fetchall()
+
+    bad = catalogue / "bad.png"
+    bad.write_text("?")
+    skipped = build(catalogue, index_dir, color_embedder).skipped
+    assert listed() == [(each.path, each.reason) for each in skipped]
+    shutil.copy(catalogue / "a.png", bad)
+    build(catalogue, index_dir, color_embedder)
+    assert listed() == []
+
+
+def test_an_image_that_gets_damaged_leaves_the_index(
+    catalogue: Path, index_dir: Path, color_embedder: Any, holds: Callable[..., Index]
+) -> None:
+    build(catalogue, index_dir, color_embedder)
+    (catalogue / "b.png").write_bytes((catalogue / "b.png").read_bytes()[:60])
+    report = build(catalogue, index_dir, color_embedder)
+    assert (report.images, report.gone, report.embedded) == (4, 1, 0)
+    assert [each.path for each in report.skipped] == ["b.png"]
+    holds(index_dir, catalogue, color_embedder)
+
+
+def test_names_that_are_shown_alike_are_both_skipped(
+    catalogue: Path, index_dir: Path, color_embedder: Any
+) -> None:
+    (catalogue / "caf\\xe9.png").write_text("?")
+    Path(os.fsdecode(os.fsencode(catalogue) + b"/caf\xe9.png")).write_text("?")
+    report = build(catalogue, index_dir, color_embedder)
+    assert [each.path for each in report.skipped] == ["caf\\xe9.png"] * 2
+    assert report.images == 5
+
+
+def test_a_file_too_large_to_be_read_whole_is_skipped(
+    catalogue: Path, index_dir: Path, color_embedder: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (catalogue / "huge.png").open("wb") as file:
+        file.truncate((1 << 30) + 1)
+    monkeypatch.setattr(Path, "read_bytes", _read_small)
+    report = build(catalogue, index_dir, color_embedder)
+    assert [(each.path, each.reason) for each in report.skipped] == [
+        ("huge.png", "larger than 1,024 MiB")
+    ]
+
+
+def _read_small(path: Path) -> bytes:
+    with path.open("rb") as file:
+        data = file.read(1 << 20)
+    assert len(data) < 1 << 20
+    return data
+
+
+def test_a_catalogue_folder_that_cannot_be_listed_is_named(
+    catalogue: Path, index_dir: Path, color_embedder: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listdir = os.listdir
+
+    def refuse(path: Path) -> list[str]:
+        if path == catalogue:
+            raise PermissionError(13, "Permission denied", str(path))
+        return listdir(path)
+
+    build(catalogue, index_dir, color_embedder)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "listdir", refuse)
+        with pytest.raises(DataError, match=f"{catalogue} cannot be read: permission denied"):
+            build(catalogue, index_dir, color_embedder)
+    assert Index.open(index_dir).rows == 5
+
+
+def test_a_catalogue_folder_with_an_undecodable_name_is_refused(
+    tmp_path: Path, index_dir: Path, color_embedder: Any
+) -> None:
+    folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9"))
+    folder.mkdir()
+    with pytest.raises(DataError, match=r"caf.*is not valid UTF-8; rename it"):
+        build(folder, index_dir, color_embedder)
+    assert not index_dir.exists()
 
 
 def test_what_the_system_will_not_read_is_skipped(
@@ -337,6 +423,8 @@ def test_after_any_changes_the_index_holds_what_the_files_say(
     colors = ("red", "green", "blue", "grey", "white")
     catalogue = tmp_path / "catalogue"
     paint(catalogue / "first.png", "red", "red")
+    ids: dict[str, int] = {}
+    used: set[int] = set()
     for _ in range(6):
         for _ in range(random.integers(0, 6)):
             folder, number = random.choice(["", "x", "x/y"]), random.integers(8)
@@ -351,5 +439,15 @@ def test_after_any_changes_the_index_holds_what_the_files_say(
                     path.unlink(missing_ok=True)
                 case "move" if path.exists():
                     path.rename(catalogue / f"moved{number}{path.suffix}")
-        build(catalogue, index_dir, color_embedder)
-        holds(index_dir, catalogue, color_embedder)
+        before, had = color_embedder.embedded, dict(ids)
+        report = build(catalogue, index_dir, color_embedder)
+        index = holds(index_dir, catalogue, color_embedder)
+        ids = {record.path: record.id for record in index.images(range(index.rows))}
+        kept = ids.keys() & had.keys()
+        assert all(ids[path] == had[path] for path in kept)
+        assert not used & {ids[path] for path in ids.keys() - kept}
+        used |= set(ids.values())
+        assert (report.images, report.new) == (len(ids), len(ids.keys() - kept))
+        assert report.gone == len(had.keys() - kept)
+        assert report.embedded == color_embedder.embedded - before
+        assert len(report.skipped) + len(ids) == sum(map(Path.is_file, catalogue.rglob("*")))

@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 
 from finetag_model.errors import CatalogueError, CheckpointError
 from indexer import Index, cli
+from indexer.lock import build_lock
 
 
 @pytest.fixture
@@ -170,8 +171,53 @@ def test_progress_is_a_bar_on_a_terminal_and_leaves_the_report_clean(
     assert "\x1b" not in result.stdout
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["build", "--help"], ["build", "-h"]])
-def test_help(run: Callable[..., Result], arguments: list[str]) -> None:
-    result = run(*arguments)
+@pytest.mark.parametrize("option", ["--help", "-h"])
+def test_help_tells_every_command_and_option(run: Callable[..., Result], option: str) -> None:
+    group = run(option)
+    assert group.exit_code == 0
+    assert all(f"  {name}  " in group.stdout for name in cli.main.commands)
+    for name, command in cli.main.commands.items():
+        result = run(name, option)
+        assert result.exit_code == 0
+        assert "Usage" in result.stdout
+        for parameter in command.params:
+            for flag in parameter.opts if parameter.param_type_name == "option" else []:
+                assert flag in result.stdout
+
+
+def test_what_nobody_expected_is_one_line_too(
+    run: Callable[..., Result], catalogue: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("the network\nhas a bug")
+
+    monkeypatch.setattr("indexer.building.build", fail)
+    result = run("build", catalogue)
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert result.stderr.startswith("error: unexpected RuntimeError: the network has a bug (")
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_build_that_fails_on_another_one_running_says_so(
+    run: Callable[..., Result], catalogue: Path, tmp_path: Path
+) -> None:
+    assert run("build", catalogue).exit_code == 0
+    with build_lock(tmp_path / ".finetag"):
+        result = run("build", catalogue)
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+    assert result.stderr.startswith("error: another build of the index ")
+    assert "wait until it has finished" in result.stderr
+
+
+def test_an_index_folder_of_any_name_can_be_reported(
+    run: Callable[..., Result], catalogue: Path, tmp_path: Path
+) -> None:
+    folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9\n?#%41"))
+    result = run("build", catalogue, "--index", folder)
     assert result.exit_code == 0
-    assert "Usage" in result.stdout
+    assert "\\udce9\\n?#%41 (generation 1)" in result.stdout
+    assert Index.open(folder).rows == 5
+    assert json.loads(run("build", catalogue, "--index", folder, "--json").stdout)["index"] == str(
+        folder
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import resource
 import shutil
 import sqlite3
@@ -16,7 +17,7 @@ import numpy as np
 import pytest
 
 from finetag_model.errors import CatalogueError
-from indexer import Index, build
+from indexer import Index, build, generation, vectors
 
 QUERY = np.eye(1, 7, dtype=np.float32)
 
@@ -65,6 +66,26 @@ def test_a_file_that_cannot_grow_leaves_the_old_generation_serving(
     holds(index_dir, many, color_embedder)
 
 
+@pytest.mark.parametrize("rows", [3, 300, 3_000])
+def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path, rows: int) -> None:
+    """The last bytes are the ones that FAISS and NumPy themselves would lose in silence."""
+    visual, scores = tmp_path / "visual.faiss", tmp_path / "scores.npy"
+    vectors = np.random.default_rng(1).random((rows, 7), dtype=np.float32)
+    write(visual, 7, [vectors])
+    _save(scores, vectors)
+    assert np.load(scores).tobytes() == vectors.tobytes()
+    for whole, again in (
+        (visual, lambda: write(visual, 7, [vectors])),
+        (scores, lambda: _save(scores, vectors)),
+    ):
+        size = whole.stat().st_size
+        for limit in (0, size // 2, size - 4_097, size - 1):
+            with no_file_larger_than(max(limit, 0)), pytest.raises(OSError, match="large"):
+                again()
+        with no_file_larger_than(size):
+            again()
+
+
 @pytest.mark.parametrize(
     "where",
     ["vectors.write", "generation._save", "generation.fsync", "manifest.Manifest.save"],
@@ -90,6 +111,47 @@ def test_a_full_disk_while_publishing_leaves_the_old_generation_serving(
     assert [path.name for path in (index_dir / "generations").iterdir()] == ["1"]
     build(catalogue, index_dir, color_embedder)
     holds(index_dir, catalogue, color_embedder)
+
+
+@pytest.mark.parametrize("size", [0, 10, 46, -1])
+@pytest.mark.parametrize("name", ["visual.faiss", "scores.npy"])
+def test_a_file_cut_short_by_a_full_disk_is_an_error_to_the_last_byte(
+    tmp_path: Path, name: str, size: int
+) -> None:
+    def save() -> None:
+        if name == "visual.faiss":
+            vectors.write(tmp_path / name, 7, [np.ones((50, 7), dtype=np.float32)])
+        else:
+            generation._save(tmp_path / name, np.ones((10, 145), dtype=np.uint8))
+
+    save()
+    limit = size if size >= 0 else (tmp_path / name).stat().st_size + size
+    with no_file_larger_than(limit), pytest.raises(OSError, match="too large"):
+        save()
+
+
+def test_an_index_that_may_not_be_written_to_can_be_read(
+    catalogue: Path, index_dir: Path, color_embedder: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(catalogue, index_dir, color_embedder)
+    before = sorted(index_dir.iterdir())
+    monkeypatch.setattr(os, "access", lambda *_: False)  # permissions do not keep root out
+    index = Index.open(index_dir)
+    assert len(index.images(range(5))) == 5
+    assert sorted(index_dir.iterdir()) == before
+
+
+def test_a_file_that_may_not_be_read_is_not_called_damaged(
+    catalogue: Path, index_dir: Path, color_embedder: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path, **_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    build(catalogue, index_dir, color_embedder)
+    monkeypatch.setattr(np, "load", refuse)
+    line = refusal(index_dir)
+    assert "permission denied" in line
+    assert "damaged" not in line
 
 
 def remove(path: Path) -> None:
@@ -153,6 +215,7 @@ def test_a_build_notices_and_mends_a_single_flipped_bit(
         ("rows", "5"),
         ("rows", True),
         ("files", {}),
+        ("files.visual.faiss", {"bytes": None, "sha256": ""}),
         ("model", {}),
         ("model.visual_dim", 8),
         ("model.thresholds", [0.5]),
@@ -165,11 +228,48 @@ def test_a_manifest_that_does_not_fit_is_refused(
     build(catalogue, index_dir, color_embedder)
     file = index_dir / "generations" / "1" / "manifest.json"
     fields = json.loads(file.read_text())
-    *outer, last = key.split(".")
-    (fields[outer[0]] if outer else fields)[last] = value
+    outer, _, inner = key.partition(".")
+    if inner:
+        fields[outer][inner] = value
+    else:
+        fields[outer] = value
     file.write_text(json.dumps(fields))
     assert "finetag-index build" in refusal(index_dir)
     assert build(catalogue, index_dir, color_embedder).published
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("name", "another"),
+        ("digest", "d1" * 32),
+        ("input_size", 9),
+        ("thresholds", [0.25] * 10),
+        ("vocabulary", [f"upper={i}" for i in range(10)]),
+    ],
+)
+def test_a_build_mends_a_manifest_that_tells_another_model(
+    catalogue: Path,
+    index_dir: Path,
+    color_embedder: Any,
+    holds: Callable[..., Index],
+    key: str,
+    value: Any,
+) -> None:
+    build(catalogue, index_dir, color_embedder)
+    file = index_dir / "generations" / "1" / "manifest.json"
+    fields = json.loads(file.read_text())
+    fields["model"][key] = value
+    file.write_text(json.dumps(fields))
+    report = build(catalogue, index_dir, color_embedder)
+    assert (report.published, report.embedded) == (True, 0)
+    model = holds(index_dir, catalogue, color_embedder).manifest.model
+    assert (model.name, model.input_size, model.vocabulary) == (
+        color_embedder.model.name,
+        color_embedder.model.input_size,
+        color_embedder.model.vocabulary,
+    )
+    assert model.thresholds.tolist() == color_embedder.model.thresholds.tolist()
 
 
 def test_generations_swapped_between_indexes_are_not_taken_for_each_other(

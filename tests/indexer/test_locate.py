@@ -28,7 +28,11 @@ def test_the_name_given_counts_most_and_the_environment_next(
 ) -> None:
     monkeypatch.setenv("FINETAG_INDEX", "/from/environment")
     assert find_index(start=tmp_path) == Path("/from/environment")
+    assert index_to_build(start=tmp_path) == Path("/from/environment")
     assert find_index(tmp_path / "named", start=tmp_path) == tmp_path / "named"
+    assert index_to_build(tmp_path / "named", start=tmp_path) == tmp_path / "named"
+    monkeypatch.setenv("FINETAG_INDEX", "")  # as good as unset
+    assert index_to_build(start=tmp_path) == tmp_path / ".finetag"
 
 
 def test_where_there_is_none_a_search_fails_and_a_build_makes_one(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -69,6 +69,17 @@ def test_vectors_of_another_length_are_refused(
         index.search(np.ones(7, dtype=np.float32), 3)
 
 
+def test_an_index_opened_by_a_relative_path_outlives_a_change_of_folder(
+    catalogue: Path, tmp_path: Path, color_embedder: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    build(Path("catalogue"), Path("index"), color_embedder)
+    index = Index.open(Path("index"))
+    monkeypatch.chdir("/")
+    rows, _ = index.search(np.eye(1, 7, dtype=np.float32), 5)
+    assert {each.absolute.parent for each in index.images(rows[0])} >= {catalogue}
+
+
 def test_an_image_is_its_own_nearest_neighbour(
     many: Path, index_dir: Path, color_embedder: Any
 ) -> None:
@@ -96,6 +107,37 @@ def test_matching_is_the_and_of_the_thresholds(
             assert matching.tolist() == expected
             found, _ = index.search(query, 1000, matching)
             assert sorted(found[0].tolist()) == expected
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    edges=st.lists(st.tuples(st.integers(0, 49), st.integers(-1, 1)), min_size=10, max_size=10),
+    out_of_reach=st.sets(st.integers(0, 9), max_size=1),
+    positions=st.lists(st.integers(0, 9), max_size=4),
+)
+def test_matching_goes_by_the_thresholds_of_the_manifest(
+    published: Index, edges: list[tuple[int, int]], out_of_reach: set[int], positions: list[int]
+) -> None:
+    """Each threshold is just at, a level under or a level over the score of some image."""
+    levels = [int(published.scores(p)[row]) + step for p, (row, step) in enumerate(edges)]
+    levels = [300 if p in out_of_reach else level for p, level in enumerate(levels)]
+    published.manifest.model.thresholds[:] = np.array(levels) / 255
+    expected = [
+        row
+        for row in range(published.rows)
+        if all(int(published.scores(p)[row]) >= levels[p] for p in positions)
+    ]
+    assert published.matching(positions).tolist() == expected
+    if out_of_reach & set(positions):
+        assert expected == []
+
+
+@pytest.fixture
+def published(many: Path, index_dir: Path, color_embedder: Any) -> Index:
+    build(many, index_dir, color_embedder)
+    return Index.open(index_dir)
 
 
 def test_attributes_need_neither_faiss_nor_pillow_nor_a_runtime(
