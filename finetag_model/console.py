@@ -18,23 +18,41 @@ from finetag_model.errors import FineTagError
 INTERRUPTED = 130  # what shells report for a program ended by Ctrl-C
 
 
-class Command(click.Command):
-    """A click command that never shows a traceback.
+class _Guarded:
+    """What a click command must be mixed with to show no traceback."""
 
-    `FINETAG_DEBUG=1` in the environment lets the traceback through, for bug reports.
-    """
+    def invoke(self, context: click.Context) -> Any:
+        """Run the command as click does; turn our errors into one line and an exit code.
 
-    def main(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the command as click does; turn our errors into one line and an exit code."""
-        return _guarded(super().main, *args, **kwargs)
+        `FINETAG_DEBUG=1` in the environment lets the traceback through, for bug reports.
+        """
+        if os.environ.get("FINETAG_DEBUG"):
+            return super().invoke(context)  # type: ignore[misc]
+        # Pillow warns of odd metadata and large images; what cannot be read is reported anyway.
+        warnings.filterwarnings("ignore", module=r"PIL\b")
+        try:
+            return super().invoke(context)  # type: ignore[misc]
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise  # click's own, which it knows how to show
+        except FineTagError as error:
+            _fail(str(error), error.exit_code)
+        except KeyboardInterrupt:
+            _fail("interrupted", INTERRUPTED)
+        except Exception as error:  # the last line of defence: no traceback reaches a user
+            detail = " ".join(str(error).split())
+            _fail(
+                f"unexpected {type(error).__name__}: {detail} "
+                "(FINETAG_DEBUG=1 shows where; please report it)",
+                1,
+            )
 
 
-class Group(click.Group):
+class Command(_Guarded, click.Command):
+    """A click command that never shows a traceback."""
+
+
+class Group(_Guarded, click.Group):
     """A click group whose commands never show a traceback."""
-
-    def main(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the group as click does; turn our errors into one line and an exit code."""
-        return _guarded(super().main, *args, **kwargs)
 
 
 def progress_console() -> Console:
@@ -45,26 +63,6 @@ def progress_console() -> Console:
 def printable(text: str) -> str:
     """Escape what a file name may hold to move a terminal's cursor or to break a line."""
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
-
-
-def _guarded(run: Any, *args: Any, **kwargs: Any) -> Any:
-    if os.environ.get("FINETAG_DEBUG"):
-        return run(*args, **kwargs)
-    # Pillow warns of odd metadata and large images; what cannot be read is reported anyway.
-    warnings.filterwarnings("ignore", module=r"PIL\b")
-    try:
-        return run(*args, **kwargs)
-    except FineTagError as error:
-        _fail(str(error), error.exit_code)
-    except KeyboardInterrupt:
-        _fail("interrupted", INTERRUPTED)
-    except Exception as error:  # the last line of defence: no traceback reaches a user
-        detail = " ".join(str(error).split())
-        _fail(
-            f"unexpected {type(error).__name__}: {detail} (FINETAG_DEBUG=1 shows where; "
-            "please report it)",
-            1,
-        )
 
 
 def _fail(message: str, exit_code: int) -> None:

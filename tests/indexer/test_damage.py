@@ -66,26 +66,6 @@ def test_a_file_that_cannot_grow_leaves_the_old_generation_serving(
     holds(index_dir, many, color_embedder)
 
 
-@pytest.mark.parametrize("rows", [3, 300, 3_000])
-def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path, rows: int) -> None:
-    """The last bytes are the ones that FAISS and NumPy themselves would lose in silence."""
-    visual, scores = tmp_path / "visual.faiss", tmp_path / "scores.npy"
-    vectors = np.random.default_rng(1).random((rows, 7), dtype=np.float32)
-    write(visual, 7, [vectors])
-    _save(scores, vectors)
-    assert np.load(scores).tobytes() == vectors.tobytes()
-    for whole, again in (
-        (visual, lambda: write(visual, 7, [vectors])),
-        (scores, lambda: _save(scores, vectors)),
-    ):
-        size = whole.stat().st_size
-        for limit in (0, size // 2, size - 4_097, size - 1):
-            with no_file_larger_than(max(limit, 0)), pytest.raises(OSError, match="large"):
-                again()
-        with no_file_larger_than(size):
-            again()
-
-
 @pytest.mark.parametrize(
     "where",
     ["vectors.write", "generation._save", "generation.fsync", "manifest.Manifest.save"],
