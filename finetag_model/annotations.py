@@ -41,7 +41,8 @@ def read_annotations(path: Path, vocabulary: Vocabulary) -> AnnotatedFolder:
     """
     labels: dict[str, list[int]] = {}
     try:
-        with path.open(newline="", encoding="utf-8") as file:
+        # Spreadsheets begin a file with a byte order mark, which is no part of the first column.
+        with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
             missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
             if missing:

@@ -53,9 +53,10 @@ def _fit_attribute(logits: Array, presence: Array) -> tuple[float, float, float]
     known = ~np.isnan(presence)
     f, p = logits[known].astype(np.float64), presence[known].astype(np.float64)
     spread = f.std() if len(f) else 0.0
+    # Where there is no slope to be had: the smoothed frequency, whatever the logit.
+    constant = 0.0, float(logit((p.sum() + 0.5) / (len(p) + 1))), 1.0
     if not spread > 0 or p.sum() < 1 or (1 - p).sum() < 1:
-        # Too little to fit a slope: the smoothed frequency, whatever the logit.
-        return 0.0, float(logit((p.sum() + 0.5) / (len(p) + 1))), 1.0
+        return constant
     center = f.mean()
     standard = ((f - center) / spread)[:, None]
     regression = LogisticRegression().fit(
@@ -63,7 +64,9 @@ def _fit_attribute(logits: Array, presence: Array) -> tuple[float, float, float]
         np.repeat([1, 0], len(p)),
         sample_weight=np.concatenate([p, 1 - p]),
     )
-    slope = max(float(regression.coef_[0, 0]), 0.0) / spread
+    slope = float(regression.coef_[0, 0]) / spread
+    if slope <= 0:
+        return constant
     offset = float(regression.intercept_[0]) - slope * center
     return slope, offset, _best_f1_threshold(expit(slope * f + offset), p)
 

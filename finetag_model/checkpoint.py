@@ -23,7 +23,7 @@ from safetensors.numpy import save
 from finetag_model.calibration import Calibration
 from finetag_model.config import FineTagConfig
 from finetag_model.embedder import ModelInfo
-from finetag_model.errors import CheckpointError
+from finetag_model.errors import CheckpointError, DataError
 from finetag_model.projection import Projection
 from finetag_model.vocabulary import Vocabulary
 
@@ -116,7 +116,7 @@ def read_checkpoint(path: Path | None = None) -> Checkpoint:
         raise CheckpointError(f"{path} is a safetensors file, but not a FineTag checkpoint")
     try:
         return _assemble(json.loads(metadata["finetag"]), tensors, digest)
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, DataError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(
             f"model {path} is damaged or of another FineTag version: {error}"
         ) from None

@@ -6,6 +6,7 @@ what to do about unknown labels is the business of `labels` and of the training.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -195,7 +196,13 @@ def _column(path: Path, image_ids: NDArray[np.int64], values: int) -> NDArray[np
 def _table(path: Path, columns: int) -> NDArray[np.float64]:
     """Read the first columns of a file of numbers; some lines of the archive have more."""
     try:
-        return np.loadtxt(path, usecols=range(columns), ndmin=2, comments=None)
-    except (OSError, ValueError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # of a file without a line NumPy only warns
+            table = np.loadtxt(path, usecols=range(columns), ndmin=2, comments=None)
+    except (OSError, ValueError, UserWarning) as error:
         reason = " ".join(str(error).split())
         raise DataError(f"cannot read {path}: {reason}") from None
+    finite = np.isfinite(table).all(axis=1)
+    if not finite.all():
+        raise DataError(f"{path}, line {finite.argmin() + 1}: not a number")
+    return table

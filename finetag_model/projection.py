@@ -11,8 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 
-from finetag_model.errors import DataError
-
 
 @dataclass(frozen=True)
 class Projection:
@@ -28,16 +26,7 @@ class Projection:
 
 
 def fit_projection(features: NDArray[np.float32], dim: int, seed: int = 0) -> Projection:
-    """Fit a PCA of `dim` components to bilinear features (M, C r).
-
-    Raises:
-        DataError: there are fewer features than components.
-    """
-    if len(features) < dim:
-        raise DataError(
-            f"visual vectors of {dim} dimensions need as many pictures to train on, and there are "
-            f"{len(features)}; lower --visual-dim"
-        )
+    """Fit a PCA of `dim` components to bilinear features (M, C r); M must be at least dim."""
     pca = PCA(n_components=dim, svd_solver="randomized", random_state=seed).fit(features)
     return Projection(
         np.asarray(pca.mean_, dtype=np.float32), np.asarray(pca.components_, dtype=np.float32)

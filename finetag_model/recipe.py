@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from finetag_model.annotations import read_annotations
 from finetag_model.calibration import Calibration, fit_calibration
 from finetag_model.cub import CubDataset
+from finetag_model.errors import DataError
 from finetag_model.features import fit_narrow, keep_maps
 from finetag_model.images import image_size
 from finetag_model.labels import estimate_unknown
@@ -109,12 +110,26 @@ def train(
         sources: what to train on; `Stage` says how several are balanced.
         recipe: how.
         say: takes a line of progress now and then.
+
+    Raises:
+        DataError: there are too few pictures.
+        ImageError: a picture cannot be read.
     """
     pictures = [picture for source in sources for picture in source.pictures]
     presence = np.concatenate([source.presence for source in sources])
     held_out = _hold_out(np.concatenate([source.subjects for source in sources]), recipe)
     of_source = np.repeat(np.arange(len(sources)), [len(source.pictures) for source in sources])
     rows = [np.flatnonzero(~held_out & (of_source == i)) for i in range(len(sources))]
+    if not held_out.any() or not all(map(len, rows)):
+        raise DataError(
+            f"{len(pictures):,} pictures are too few: each source must have some to train on, "
+            "and some are held out to calibrate on"
+        )
+    if (~held_out).sum() < recipe.visual_dim:  # found out now, not after the training
+        raise DataError(
+            f"visual vectors of {recipe.visual_dim} dimensions need as many pictures to train "
+            f"on, and there are {(~held_out).sum()}; lower --visual-dim"
+        )
     say(f"{(~held_out).sum():,} pictures to train on, {held_out.sum():,} to calibrate on")
     network.to(memory_format=torch.channels_last)  # how convolutions on a CPU run fastest
     fit_narrow(network, pictures, recipe.seed)

@@ -27,5 +27,5 @@ class TorchEmbedder:
     def embed(self, pixels: NDArray[np.uint8]) -> Embedding:
         """Embed B images given as uint8 pixels of shape (B, input_size, input_size, 3)."""
         with torch.inference_mode():
-            scores, visual = self._network(torch.from_numpy(pixels).to(self._device))
+            scores, visual = self._network(torch.tensor(pixels, device=self._device))
         return Embedding(scores.cpu().numpy(), visual.cpu().numpy())

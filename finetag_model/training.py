@@ -100,7 +100,7 @@ def train_stage(
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer,
         [rate for _, rate in groups],
-        total_steps=stage.epochs * steps,
+        total_steps=max(stage.epochs * steps, 6),  # of 5, pct_start makes it divide by 0
         pct_start=0.2,
     )
     for epoch in range(1, stage.epochs + 1):

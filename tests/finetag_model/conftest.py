@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from PIL import Image
 from safetensors.torch import save_file
 from torch import nn
 
 from finetag_model.calibration import Calibration
 from finetag_model.checkpoint import Checkpoint, write_checkpoint
+from finetag_model.cli_train import main as finetag_train
 from finetag_model.config import FineTagConfig
 from finetag_model.network import FineTag
 from finetag_model.projection import Projection
@@ -23,6 +25,8 @@ from finetag_model.vocabulary import Vocabulary
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from click.testing import Result
 
 COLORS = {"red": (210, 30, 30), "green": (30, 170, 50), "blue": (40, 60, 220)}
 ATTRIBUTES = [f"has_{half}_color::{color}" for half in ("upper", "lower") for color in COLORS]
@@ -175,3 +179,40 @@ def checkpoint_path(tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint: C
     path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
     write_checkpoint(tiny_checkpoint, path)
     return path
+
+
+@pytest.fixture(scope="session")
+def annotated_csv(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An annotated folder of 45 pictures, with the vocabulary of `cub_folder`; its CSV file."""
+    path = tmp_path_factory.mktemp("annotated") / "attributes.csv"
+    colors = list(COLORS)
+    lines = ["image,group,value"]
+    for i in range(45):
+        paint_bird(path.parent / f"{i}.png", i % 3, i // 3 % 3, shade=i % 7)
+        lines += [
+            f"{i}.png,upper_color,{colors[i % 3]}",
+            f"{i}.png,lower_color,{colors[i // 3 % 3]}",
+        ]
+    path.write_text("\n".join(lines))
+    return path
+
+
+@pytest.fixture(scope="session")
+def trained(
+    tmp_path_factory: pytest.TempPathFactory,
+    cub_folder: Path,
+    annotated_csv: Path,
+    trunk_weights: Path,
+) -> tuple[Result, Path]:
+    """What `finetag-train` answered, trained head first and then from layer 17, and its file."""
+    output = tmp_path_factory.mktemp("trained") / "birds.safetensors"
+    sizes = "--input-size 64 --head-epochs 12 --thaw 17 --epochs 3 --visual-dim 16 --seed 3"
+    result = CliRunner().invoke(
+        finetag_train,
+        [
+            *("--data", str(cub_folder), "--annotated", str(annotated_csv)),
+            *("--trunk-weights", str(trunk_weights), "--name", "birds", *sizes.split()),
+            *("--output", str(output)),
+        ],
+    )
+    return result, output

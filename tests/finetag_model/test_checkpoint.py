@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import json
@@ -15,7 +16,7 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from finetag_model.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
-from finetag_model.errors import CheckpointError, FineTagError
+from finetag_model.errors import CheckpointError
 
 
 def refusal(path: Path) -> str:
@@ -127,9 +128,7 @@ def test_a_truncated_file(checkpoint_path: Path, tmp_path: Path, kept: int) -> N
 
 
 @pytest.mark.parametrize("position", [0, 7, 8, 9, 20])
-def test_a_flipped_byte_of_the_header(
-    checkpoint_path: Path, tmp_path: Path, position: int
-) -> None:
+def test_a_flipped_byte_of_the_header(checkpoint_path: Path, tmp_path: Path, position: int) -> None:
     content = bytearray(checkpoint_path.read_bytes())
     content[position] ^= 0xFF
     path = tmp_path / "flipped.safetensors"
@@ -137,7 +136,7 @@ def test_a_flipped_byte_of_the_header(
     refusal(path)
 
 
-def test_any_flipped_byte_of_the_header_is_an_error_of_ours_or_harmless(
+def test_any_flipped_byte_of_the_header_is_a_checkpoint_error_or_harmless(
     checkpoint_path: Path, tmp_path: Path
 ) -> None:
     content = checkpoint_path.read_bytes()
@@ -147,10 +146,8 @@ def test_any_flipped_byte_of_the_header_is_an_error_of_ours_or_harmless(
         damaged = bytearray(content)
         damaged[position] ^= 0x04
         path.write_bytes(damaged)
-        try:
-            read_checkpoint(path)  # a letter of a note, say: nothing can notice
-        except FineTagError as error:
-            assert "\n" not in str(error)
+        with contextlib.suppress(CheckpointError):
+            read_checkpoint(path)  # a letter of the name, say: nothing can notice
 
 
 def test_other_files(tmp_path: Path) -> None:

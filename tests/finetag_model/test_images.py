@@ -61,7 +61,10 @@ def difference(one: Image.Image, other: Image.Image) -> float:
     return float(np.asarray(ImageChops.difference(one, other)).mean())
 
 
-NEARLY_LOSSLESS: dict[str, dict[str, Any]] = {"JPEG": {"quality": 98, "subsampling": 0}, "WEBP": {"lossless": True}}
+NEARLY_LOSSLESS: dict[str, dict[str, Any]] = {
+    "JPEG": {"quality": 98, "subsampling": 0},
+    "WEBP": {"lossless": True},
+}
 UNDONE_BY = {
     1: None,
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -190,9 +193,7 @@ def test_sixteen_bits_are_turned_upright_too(depth: NDArray[np.uint16]) -> None:
 
 
 @pytest.mark.parametrize(("color", "channels"), [(2, 3), (6, 4), (4, 2)])
-def test_sixteen_bits_of_other_kinds(
-    depth: NDArray[np.uint16], color: int, channels: int
-) -> None:
+def test_sixteen_bits_of_other_kinds(depth: NDArray[np.uint16], color: int, channels: int) -> None:
     samples = np.stack([depth] * channels, axis=-1)
     if channels in (2, 4):
         samples[..., -1] = 65535
@@ -336,7 +337,7 @@ def test_missing_and_folder(tmp_path: Path) -> None:
 
 def test_what_has_no_path_is_called_the_image() -> None:
     for source in (b"no image", io.BytesIO(b"no image")):
-        with pytest.raises(ImageError, match="^the image is not an image in a known format"):
+        with pytest.raises(ImageError, match="the image is not an image in a known"):
             load_rgb(source)
 
 

@@ -14,7 +14,9 @@ def test_is_the_pca_of_the_features() -> None:
     assert projection.mean.dtype == projection.components.dtype == np.float32
     assert projection.components.shape == (3, 8)
     np.testing.assert_allclose(projection.mean, features.mean(axis=0), rtol=1e-4)
-    np.testing.assert_allclose(projection.components @ projection.components.T, np.eye(3), atol=1e-5)
+    np.testing.assert_allclose(
+        projection.components @ projection.components.T, np.eye(3), atol=1e-5
+    )
     centred = features.astype(np.float64) - features.mean(axis=0, dtype=np.float64)
     _, _, directions = np.linalg.svd(centred, full_matrices=False)
     # The same directions in the order of falling variance; their signs are free.

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -103,7 +105,5 @@ def test_what_is_unknown_is_answered_with_the_nearest(name: str, message: str) -
 
 @given(st.text())
 def test_any_text_is_a_position_or_a_usage_error(text: str) -> None:
-    try:
+    with contextlib.suppress(UsageError):
         assert VOCABULARY.position(text) in range(len(VOCABULARY))
-    except UsageError:
-        pass

@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from finetag_model import load_embedder
+from finetag_model.cli_eval import main
+from finetag_model.cub import read_cub
+from finetag_model.metrics import evaluate, evaluate_groups
+from finetag_model.pictures import Picture, cropped
+
+Trained = tuple[Result, Path]
+
+
+def run(data: Path, model: Path, *options: object) -> Result:
+    arguments = ("--data", data, "--model", model, "--runtime", "torch", *options)
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def refusal(result: Result) -> str:
+    assert result.exit_code == 1, result.output
+    assert result.stdout == ""
+    assert result.stderr.startswith("error: ")
+    assert result.stderr.count("\n") == 1
+    assert "unexpected" not in result.stderr
+    return result.stderr
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_json_holds_the_metrics_of_the_test_images(
+    trained: Trained, cub_folder: Path, whole: bool
+) -> None:
+    result = run(cub_folder, trained[1], "--json", *(["--whole"] if whole else []))
+    assert result.exit_code == 0, result.output
+    assert result.stderr == ""
+    printed = json.loads(result.stdout)
+    assert printed["model"] == "birds"
+    assert printed["images"] == 16
+    cub = read_cub(cub_folder)
+    rows = np.flatnonzero(~cub.is_train).tolist()
+    pictures = [Picture(cub.paths[row]) if whole else cropped(cub, row) for row in rows]
+    pixels = np.stack([picture.pixels(64) for picture in pictures])
+    scores = load_embedder(trained[1], "torch").embed(pixels).scores
+    assert printed["all"] == pytest.approx(vars(evaluate(scores, cub.presence[rows])), abs=1e-6)
+    groups = evaluate_groups(scores, cub.presence[rows], cub.vocabulary)
+    assert list(printed["groups"]) == ["upper_color", "lower_color"]
+    for group, metrics in groups.items():
+        assert printed["groups"][group] == pytest.approx(vars(metrics), abs=1e-6)
+
+
+def test_the_table_holds_the_same_figures(trained: Trained, cub_folder: Path) -> None:
+    printed = json.loads(run(cub_folder, trained[1], "--json").stdout)
+    result = run(cub_folder, trained[1])
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    assert lines[0].strip() == "birds on 16 images"
+    for heading in ("attributes", "W_MAP", "AVGPREC", "macro mAP"):
+        assert heading in result.stdout
+    for label, metrics in [("all", printed["all"]), *printed["groups"].items()]:
+        (line,) = [line for line in lines if f" {label} " in line]
+        figures = [metrics[key] for key in ("w_map", "avgprec", "macro_map")]
+        assert [float(word) for word in line.split() if word[0].isdigit()] == pytest.approx(
+            figures, abs=5e-4
+        )
+
+
+def test_images_may_be_listed(trained: Trained, cub_folder: Path, tmp_path: Path) -> None:
+    ids = tmp_path / "ids.txt"
+    ids.write_text("1\n2\n9\n")
+    result = run(cub_folder, trained[1], "--validation", ids, "--json")
+    assert json.loads(result.stdout)["images"] == 3
+    ids.write_text("12345\n")
+    assert "none of the images" in refusal(run(cub_folder, trained[1], "--validation", ids))
+
+
+def test_unknown_labels_are_refused(trained: Trained, make_cub: Callable[..., Path]) -> None:
+    folder = make_cub()
+    labels = folder / "CUB_200_2011" / "attributes" / "image_attribute_labels.txt"
+    known = [line for line in labels.read_text().splitlines() if not line.startswith("8 3 ")]
+    labels.write_text("\n".join(known))
+    message = refusal(run(folder, trained[1]))
+    assert "1 of the 3 images have unknown labels" in message
+    assert "--validation" in message
+
+
+def test_a_model_of_other_attributes(trained: Trained, make_cub: Callable[..., Path]) -> None:
+    folder = make_cub()
+    names = folder / "attributes.txt"
+    names.write_text(names.read_text().replace("::blue", "::buff"))
+    assert "differ in their attributes" in refusal(run(folder, trained[1]))
+
+
+def test_missing_data_and_missing_model(trained: Trained, cub_folder: Path, tmp_path: Path) -> None:
+    assert str(tmp_path / "none") in refusal(run(tmp_path / "none", trained[1]))
+    missing = tmp_path / "none.safetensors"
+    assert f"{missing} does not exist" in refusal(run(cub_folder, missing))
+
+
+def test_a_missing_photograph_is_named(trained: Trained, make_cub: Callable[..., Path]) -> None:
+    folder = make_cub()
+    gone = folder / "CUB_200_2011" / "images" / "001.Kind" / "bird 0004.png"
+    gone.unlink()
+    assert f"{gone} does not exist" in refusal(run(folder, trained[1]))
+
+
+def test_wrong_usage() -> None:
+    result = CliRunner().invoke(main, [])
+    assert result.exit_code == 2
+    assert "--data" in result.stderr
+
+
+def test_help_names_every_option_and_is_quick_to_come() -> None:
+    program = (
+        "import sys\n"
+        "from finetag_model.cli_eval import main\n"
+        "try:\n"
+        "    main(['--help'])\n"
+        "finally:\n"
+        "    assert not {'torch', 'sklearn', 'onnxruntime'} & set(sys.modules)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0
+    assert done.stderr == ""
+    for parameter in main.params:
+        assert parameter.opts[0] in done.stdout

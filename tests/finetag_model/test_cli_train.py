@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from finetag_model import load_embedder
+from finetag_model.checkpoint import read_checkpoint
+from finetag_model.cli_train import main
+from finetag_model.cub import read_cub
+from finetag_model.metrics import evaluate
+from finetag_model.pictures import cropped
+
+
+def test_ends_with_a_checkpoint(trained: tuple[Result, Path], trunk_weights: Path) -> None:
+    result, path = trained
+    assert result.exit_code == 0, result.output
+    assert result.stdout == f"wrote {path} ({path.stat().st_size / 1e6:.1f} MB)\n"
+    checkpoint = read_checkpoint(path)
+    assert checkpoint.name == "birds"
+    assert checkpoint.config.attributes == len(checkpoint.vocabulary) == 6
+    assert checkpoint.config.input_size == 64
+    assert checkpoint.config.mean == (0.485, 0.456, 0.406)
+    assert checkpoint.model.visual_dim == 16
+    # 48 photographs of the training split, each cut to the bird and whole.
+    assert checkpoint.notes["photographs"] == 96
+    assert checkpoint.notes["annotated"] == 45
+    assert checkpoint.notes["trunk_weights"] == trunk_weights.name
+    assert checkpoint.notes["recipe"]["seed"] == 3
+    assert [stage["epochs"] for stage in checkpoint.notes["recipe"]["stages"]] == [12, 3]
+    assert [stage["layer"] for stage in checkpoint.notes["recipe"]["stages"]] == [19, 17]
+
+
+def test_says_how_far_it_is(trained: tuple[Result, Path]) -> None:
+    result, _ = trained
+    assert "pictures to train on" in result.stderr
+    assert "epoch 12 of 12: loss" in result.stderr
+    assert "epoch 3 of 3: loss" in result.stderr
+    assert result.stderr.rstrip().endswith("done")
+    assert all(" s  " in line for line in result.stderr.splitlines())
+
+
+def test_what_it_trained_reads_the_colours(trained: tuple[Result, Path], cub_folder: Path) -> None:
+    embedder = load_embedder(trained[1], "torch")
+    cub = read_cub(cub_folder)
+    rows = np.flatnonzero(cub.validation(None))
+    pixels = np.stack([cropped(cub, row).pixels(64) for row in rows.tolist()])
+    embedding = embedder.embed(pixels)
+    np.testing.assert_allclose(np.linalg.norm(embedding.visual, axis=1), 1, atol=1e-5)
+    metrics = evaluate(embedding.scores, cub.presence[rows])
+    assert metrics.macro_map > 0.8  # guessing gives about 0.4
+    assert metrics.avgprec > 0.8
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def refusal(result: Result, exit_code: int = 1) -> str:
+    """The one line that a failed run must leave on stderr."""
+    assert result.exit_code == exit_code, result.output
+    assert result.stdout == ""
+    assert "Traceback" not in result.stderr
+    (line,) = [line for line in result.stderr.splitlines() if " s  " not in line]
+    assert line.startswith("error: ")
+    assert "unexpected" not in line
+    return line
+
+
+def test_missing_data(tmp_path: Path) -> None:
+    line = refusal(run("--data", tmp_path / "none", "--output", tmp_path / "m.safetensors"))
+    assert str(tmp_path / "none") in line
+    assert not (tmp_path / "m.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (["--trunk", "vgg99"], "unknown trunk 'vgg99'"),
+        (["--trunk-weights", "none.safetensors"], "cannot read trunk weights none.safetensors"),
+        (["--annotated", "none.csv"], "cannot read none.csv"),
+        (["--validation", "none.txt"], "cannot read none.txt"),
+        (["--reference", "none.txt"], "cannot read none.txt"),
+    ],
+)
+def test_what_else_may_be_missing(
+    cub_folder: Path, tmp_path: Path, options: list[str], reason: str
+) -> None:
+    output = tmp_path / "model.safetensors"
+    assert reason in refusal(run("--data", cub_folder, "--output", output, *options))
+    assert not output.exists()
+
+
+def test_a_missing_photograph_is_named(
+    make_cub: Callable[..., Path], trunk_weights: Path, tmp_path: Path
+) -> None:
+    folder = make_cub()
+    gone = folder / "CUB_200_2011" / "images" / "002.Kind" / "bird 0003.png"
+    gone.unlink()
+    options = ("--trunk-weights", trunk_weights, "--output", tmp_path / "m.safetensors")
+    assert f"{gone} does not exist" in refusal(run("--data", folder, *options))
+
+
+def test_too_few_pictures(
+    make_cub: Callable[..., Path], trunk_weights: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "m.safetensors"
+    sizes = ["--input-size", "64", "--head-epochs", "1", "--visual-dim", "64"]
+    options = ("--trunk-weights", trunk_weights, "--output", output, *sizes)
+    assert "lower --visual-dim" in refusal(run("--data", make_cub(images=12), *options))
+    assert not output.exists()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        [],
+        ["--data", "x"],
+        ["--data", "x", "--output", "y", "--input-size", "10"],
+        ["--data", "x", "--output", "y", "--normalise", "none"],
+        ["--data", "x", "--output", "y", "--head-epochs", "0"],
+    ],
+)
+def test_wrong_usage(options: list[str]) -> None:
+    result = run(*options)
+    assert result.exit_code == 2
+    assert "Usage:" in result.stderr
+
+
+def test_help_names_every_option_and_is_quick_to_come() -> None:
+    program = (
+        "import sys\n"
+        "from finetag_model.cli_train import main\n"
+        "try:\n"
+        "    main(['--help'])\n"
+        "finally:\n"
+        "    assert 'torch' not in sys.modules\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0
+    assert done.stderr == ""
+    for parameter in main.params:
+        assert parameter.opts[0] in done.stdout
+
+
+def test_the_command_is_installed() -> None:
+    command = shutil.which("finetag-train", path=str(Path(sys.executable).parent))
+    assert command, "finetag-train is not beside Python"
+    done = subprocess.run([command, "--help"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert done.stdout.startswith("Usage: finetag-train ")

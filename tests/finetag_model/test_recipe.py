@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from finetag_model import recipe
+from finetag_model.cub import CubDataset, read_cub
+from finetag_model.errors import DataError
+from finetag_model.network import FineTag
+from finetag_model.pictures import Picture
+from finetag_model.recipe import Recipe, TrainingSet
+from finetag_model.training import Stage
+
+STAGES = [Stage(layer=4, epochs=2, batch=16)]
+
+
+@pytest.fixture
+def cub(make_cub: Callable[..., Path]) -> CubDataset:
+    return read_cub(make_cub(images=12))
+
+
+def nothing(cub: CubDataset) -> NDArray[np.bool_]:
+    return np.zeros(len(cub), dtype=bool)
+
+
+def test_a_photograph_with_a_margin_gives_two_pictures(cub: CubDataset) -> None:
+    cub.boxes[5] = (0, 0, 48, 40)  # this one's box is all of it
+    leave_out = nothing(cub)
+    leave_out[[0, 1]] = True
+    source = recipe.photographs(cub, leave_out, reference=None)
+    rows = list(range(2, 12))
+    with_margin = [row for row in rows if row != 5]
+    assert source.pictures[:10] == [
+        Picture(cub.paths[row], tuple(cub.boxes[row].tolist())) for row in rows
+    ]
+    assert source.pictures[10:] == [Picture(cub.paths[row]) for row in with_margin]
+    assert source.subjects.tolist() == [row + 1 for row in rows + with_margin]
+    np.testing.assert_array_equal(source.presence, cub.presence[rows + with_margin])
+
+
+def test_unknown_labels_stay_without_a_reference_and_are_filled_with_one(cub: CubDataset) -> None:
+    cub.presence[1] = [np.nan, np.nan, 1, 1, 0, 0]
+    leave_out = nothing(cub)
+    plain = recipe.photographs(cub, leave_out, reference=None)
+    assert np.isnan(plain.presence[1, :2]).all()
+    reference = np.array([[1, 0, 1, 1, 0, 0], [1, 0, 1, 0, 1, 0]], dtype=np.float32)
+    filled = recipe.photographs(cub, leave_out, reference)
+    assert filled.presence[1].tolist() == [1, 0, 1, 1, 0, 0]
+    assert np.isnan(cub.presence[1, :2]).all()
+
+
+def test_an_annotated_folder_is_taken_whole(cub: CubDataset, tmp_path: Path) -> None:
+    table = tmp_path / "more" / "attributes.csv"
+    table.parent.mkdir()
+    table.write_text("image,group,value\na.png,upper_color,blue\nb.png,lower_color,red\n")
+    source = recipe.annotated(table, cub.vocabulary)
+    assert source.pictures == [Picture(table.parent / name) for name in ("a.png", "b.png")]
+    assert source.presence[0, :3].tolist() == [0, 0, 1]
+    # No subject of it is one of the photographs.
+    assert len(set(source.subjects)) == 2
+    assert not set(source.subjects) & set(cub.image_ids)
+
+
+@pytest.fixture
+def steps(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Watch what the recipe trains, calibrates and projects with."""
+    seen: dict[str, Any] = {}
+
+    def watch(name: str, keep: Callable[..., Any]) -> None:
+        real = getattr(recipe, name)
+
+        def call(*args: Any) -> Any:
+            seen.setdefault(name, keep(*args))
+            return real(*args)
+
+        monkeypatch.setattr(recipe, name, call)
+
+    watch("train_stage", lambda network, maps, presence, rows, *_: (presence, rows))
+    watch("fit_calibration", lambda logits, presence: presence)
+    watch("fit_projection", lambda features, *_: len(features))
+    return seen
+
+
+def test_subjects_are_held_out_together_and_only_for_the_calibration(
+    tiny_network: FineTag, make_cub: Callable[..., Path], steps: dict[str, Any], tmp_path: Path
+) -> None:
+    cub = read_cub(make_cub(images=40))
+    photographs = recipe.photographs(cub, nothing(cub), reference=None)
+    twenty = TrainingSet(photographs.pictures[:20], photographs.presence[:20], -1 - np.arange(20))
+    lines: list[str] = []
+    settings = Recipe(STAGES, held_out=0.25, visual_dim=4, seed=1)
+    calibration, projection = recipe.train(
+        tiny_network, [photographs, twenty], settings, lines.append
+    )
+    presence, rows = steps["train_stage"]
+    subjects = np.concatenate([photographs.subjects, twenty.subjects])
+    trained = np.concatenate(rows)
+    held_out = np.setdiff1d(np.arange(100), trained)
+    assert (rows[0] < 80).all()
+    assert (rows[1] >= 80).all()
+    assert 0.1 < len(held_out) / 100 < 0.4
+    assert not set(subjects[trained]) & set(subjects[held_out])
+    np.testing.assert_array_equal(steps["fit_calibration"], presence[held_out])
+    assert steps["fit_projection"] == len(trained)
+    assert f"{len(trained)} pictures to train on, {len(held_out)} to calibrate on" in lines[0]
+    assert calibration.slope.shape == (6,)
+    assert projection.components.shape == (4, 8)
+
+
+@pytest.mark.parametrize("shift", [0, 5])
+def test_too_few_pictures_are_one_clear_line(
+    tiny_network: FineTag, cub: CubDataset, shift: int
+) -> None:
+    leave_out = nothing(cub)
+    leave_out[2 + shift :] = True
+    source = recipe.photographs(cub, leave_out, reference=None)
+    settings = Recipe(STAGES, visual_dim=32)
+    with pytest.raises(DataError, match="pictures") as error:
+        recipe.train(tiny_network, [source], settings, lambda line: None)
+    assert "\n" not in str(error.value)
+
+
+def test_no_pictures_at_all_is_one_clear_line(tiny_network: FineTag, cub: CubDataset) -> None:
+    source = recipe.photographs(cub, ~nothing(cub), reference=None)
+    assert len(source.pictures) == 0
+    with pytest.raises(DataError, match="pictures"):
+        recipe.train(tiny_network, [source], Recipe(STAGES, visual_dim=4), lambda line: None)
+
+
+def test_nothing_held_out_is_one_clear_line(tiny_network: FineTag, cub: CubDataset) -> None:
+    source = recipe.photographs(cub, nothing(cub), reference=None)
+    settings = Recipe(STAGES, held_out=0.001, visual_dim=4)
+    with pytest.raises(DataError, match="calibrate"):
+        recipe.train(tiny_network, [source], settings, lambda line: None)

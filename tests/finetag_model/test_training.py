@@ -1,0 +1,195 @@
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from finetag_model.loss import lsep_loss
+from finetag_model.network import FineTag
+from finetag_model.training import Stage, apply, initialise_head, train_stage
+
+IMAGES = 90
+HEAD = Stage(layer=4, epochs=6, classify_rate=0.2, batch=16)
+ALL = Stage(layer=0, epochs=2, batch=16)
+
+
+@pytest.fixture(scope="module")
+def pixels() -> NDArray[np.uint8]:
+    """Plain pictures; image i has the colour i % 3 above and i // 3 % 3 below."""
+    random = np.random.default_rng(0)
+    colors = np.array([[220, 40, 40], [40, 220, 40], [40, 40, 220]])
+    i = np.arange(IMAGES)
+    halves = np.stack([colors[i % 3], colors[i // 3 % 3]], axis=1)
+    images = halves.repeat(8, axis=1)[:, :, None].repeat(16, axis=2)
+    return (images + random.integers(-30, 30, images.shape)).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def presence() -> NDArray[np.float32]:
+    i = np.arange(IMAGES)[:, None]
+    labels = np.concatenate([i % 3 == range(3), i // 3 % 3 == range(3)], axis=1).astype(np.float32)
+    labels[::7, 3:] = np.nan
+    return labels
+
+
+@pytest.fixture
+def network(tiny_network: FineTag) -> FineTag:
+    initialise_head(tiny_network, seed=0)
+    return tiny_network
+
+
+def maps_below(network: FineTag, layer: int, pixels: NDArray[np.uint8]) -> NDArray[np.float16]:
+    with torch.inference_mode():
+        return network.below(torch.from_numpy(pixels), layer).numpy().astype(np.float16)
+
+
+def train(
+    network: FineTag,
+    stage: Stage,
+    pixels: NDArray[np.uint8],
+    presence: NDArray[np.float32],
+    sources: list[NDArray[np.int64]] | None = None,
+    seed: int = 0,
+) -> list[str]:
+    lines: list[str] = []
+    maps = maps_below(network, stage.layer, pixels)
+    rows = [np.arange(IMAGES)] if sources is None else sources
+    train_stage(network, maps, presence, rows, stage, seed, lines.append)
+    return lines
+
+
+def changed(before: FineTag, after: FineTag) -> set[str]:
+    """Return the parts of the network that have other weights than before."""
+    old, new = before.state_dict(), after.state_dict()
+    return {name.rpartition(".")[0] for name in old if not torch.equal(old[name], new[name])}
+
+
+def test_the_head_learns_and_the_rest_stays(
+    network: FineTag, pixels: NDArray[np.uint8], presence: NDArray[np.float32]
+) -> None:
+    before = copy.deepcopy(network)
+    lines = train(network, HEAD, pixels, presence)
+    assert [line.partition(":")[0] for line in lines] == [f"epoch {i} of 6" for i in range(1, 7)]
+    losses = [float(line.split()[-1]) for line in lines]
+    assert losses[-1] < 0.8 * losses[0]
+    assert changed(before, network) == {"reduce", "classify"}
+
+
+@pytest.mark.parametrize(
+    ("layer", "parts"), [(0, {"trunk.0", "trunk.2"}), (1, {"trunk.2"}), (2, {"trunk.2"})]
+)
+def test_the_layers_from_one_on_are_trained(
+    network: FineTag,
+    pixels: NDArray[np.uint8],
+    presence: NDArray[np.float32],
+    layer: int,
+    parts: set[str],
+) -> None:
+    before = copy.deepcopy(network)
+    train(network, replace(ALL, layer=layer), pixels, presence)
+    assert changed(before, network) == {"reduce", "classify", "narrow"} | parts
+
+
+def test_a_seed_always_gives_the_same_network(
+    network: FineTag, pixels: NDArray[np.uint8], presence: NDArray[np.float32]
+) -> None:
+    copies = [copy.deepcopy(network) for _ in range(3)]
+    for each, seed in zip(copies, (1, 1, 2), strict=True):
+        train(each, ALL, pixels, presence, seed=seed)
+    assert not changed(copies[0], copies[1])
+    assert changed(copies[0], copies[2])
+
+
+def test_only_the_rows_given_are_trained_on(
+    network: FineTag, pixels: NDArray[np.uint8], presence: NDArray[np.float32]
+) -> None:
+    rows = np.arange(0, IMAGES, 2)
+    other = copy.deepcopy(network)
+    spoiled = presence.copy()
+    spoiled[1::2] = 1 - spoiled[1::2]
+    train(network, HEAD, pixels, presence, [rows])
+    train(other, HEAD, pixels, spoiled, [rows])
+    assert not changed(network, other)
+
+
+def test_an_epoch_takes_equally_many_of_each_source(
+    network: FineTag,
+    pixels: NDArray[np.uint8],
+    presence: NDArray[np.float32],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[NDArray[np.float32]] = []
+
+    def watch(logits: torch.Tensor, batch: torch.Tensor) -> torch.Tensor:
+        seen.append(batch.numpy())
+        return lsep_loss(logits, batch)
+
+    monkeypatch.setattr("finetag_model.training.lsep_loss", watch)
+    marked = presence.copy()
+    marked[:, 0] = np.arange(IMAGES) < 12  # tells the two sources apart
+    sources = [np.arange(12), np.arange(12, IMAGES)]
+    train(network, replace(HEAD, epochs=3, batch=8), pixels, marked, sources)
+    epochs = np.concatenate(seen).reshape(3, 24, -1)
+    assert (epochs[:, :, 0].sum(axis=1) == 12).all()
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 5, 6])
+def test_a_few_pictures_make_one_small_batch(
+    network: FineTag, pixels: NDArray[np.uint8], presence: NDArray[np.float32], epochs: int
+) -> None:
+    stage = Stage(layer=4, epochs=epochs, batch=64)
+    lines = train(network, stage, pixels, presence, [np.arange(7)])
+    assert len(lines) == epochs
+    assert all(np.isfinite(float(line.split()[-1])) for line in lines)
+
+
+def test_unknown_and_single_sided_labels_do_no_harm(
+    network: FineTag, pixels: NDArray[np.uint8], presence: NDArray[np.float32]
+) -> None:
+    labels = presence.copy()
+    labels[:30] = np.nan
+    labels[30:40] = 1
+    train(network, ALL, pixels, labels)
+    assert all(tensor.isfinite().all() for tensor in network.state_dict().values())
+
+
+def test_cross_entropy_makes_logits_comparable_across_images(
+    network: FineTag, pixels: NDArray[np.uint8], presence: NDArray[np.float32]
+) -> None:
+    ranking, both = network, copy.deepcopy(network)
+    stage = HEAD
+    train(ranking, stage, pixels, presence)
+    train(both, replace(stage, presence_weight=1.0), pixels, presence)
+    maps = maps_below(network, 4, pixels)
+
+    def mean_logit(trained: FineTag) -> float:
+        return float(apply(trained, maps, 4)[0].mean())
+
+    # Two of six labels are present: cross-entropy moves the logits down, a ranking does not care.
+    assert mean_logit(both) < mean_logit(ranking) - 0.1
+
+
+def test_apply_is_the_network(network: FineTag, pixels: NDArray[np.uint8]) -> None:
+    with torch.inference_mode():
+        bilinear = network.bilinear(network.features(torch.from_numpy(pixels))).numpy()
+        logits = network(torch.from_numpy(pixels)).numpy()
+    for layer in (0, 2, 4):
+        got_logits, got_bilinear = apply(network, maps_below(network, layer, pixels), layer)
+        assert got_logits.dtype == got_bilinear.dtype == np.float32
+        np.testing.assert_allclose(got_bilinear, bilinear, atol=5e-3)
+        np.testing.assert_allclose(got_logits, logits, atol=5e-3)
+
+
+def test_a_new_head_is_small_and_comes_from_its_seed(tiny_network: FineTag) -> None:
+    heads = []
+    for seed in (3, 3, 4):
+        initialise_head(tiny_network, seed)
+        heads.append(copy.deepcopy(tiny_network))
+    assert not changed(heads[0], heads[1])
+    assert changed(heads[0], heads[2]) == {"reduce", "classify"}
+    assert heads[0].classify.weight.abs().max() < 0.1
+    assert not heads[0].classify.bias.any()
