@@ -11,7 +11,13 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from finetag_model.console import Command
+from finetag_model.console import (
+    Command,
+    data_option,
+    model_option,
+    runtime_option,
+    validation_option,
+)
 from finetag_model.embedder import Runtime, load_embedder
 from finetag_model.errors import DataError
 
@@ -19,27 +25,10 @@ BATCH = 16
 
 
 @click.command(cls=Command)
-@click.option(
-    "--data",
-    type=click.Path(path_type=Path),
-    required=True,
-    help="CUB_200_2011/, or the folder around it.",
-)
-@click.option(
-    "--validation",
-    type=click.Path(path_type=Path),
-    help="Ids of the images to measure on, one a line; by default the official test images.",
-)
-@click.option(
-    "--model", type=click.Path(path_type=Path), help="Checkpoint; by default the one shipped."
-)
-@click.option(
-    "--runtime",
-    type=click.Choice(["auto", "onnx", "torch"]),
-    default="auto",
-    show_default=True,
-    help="auto: torch where there is a GPU, ONNX Runtime elsewhere.",
-)
+@data_option
+@validation_option
+@model_option
+@runtime_option
 @click.option(
     "--whole", is_flag=True, help="Show the network whole photographs, not the bird's box."
 )

@@ -9,28 +9,18 @@ from typing import Any
 
 import click
 
-from finetag_model.console import Command
+from finetag_model.console import Command, data_option, validation_option
 
 
 @click.command(cls=Command)
-@click.option(
-    "--data",
-    type=click.Path(path_type=Path),
-    required=True,
-    help="CUB_200_2011/, or the folder around it.",
-)
+@data_option
 @click.option(
     "--annotated",
     type=click.Path(path_type=Path),
     multiple=True,
     help="CSV of image,group,value beside more images to train on; may be repeated.",
 )
-@click.option(
-    "--validation",
-    type=click.Path(path_type=Path),
-    help="Ids of the images to leave out and measure on, one a line; "
-    "by default the official test images.",
-)
+@validation_option
 @click.option(
     "--reference",
     type=click.Path(path_type=Path),

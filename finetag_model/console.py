@@ -1,6 +1,6 @@
-"""What the commands share: errors become one line on stderr and an exit code.
+"""What the commands share: errors as one line and an exit code, and the options they all have.
 
-Not a place for options or output formats; each command keeps its own.
+Not a place for output formats; each command keeps its own.
 """
 
 from __future__ import annotations
@@ -8,12 +8,42 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from typing import Any
+from pathlib import Path
+from typing import Any, get_args
 
 import click
 from rich.console import Console
 
+from finetag_model.embedder import Runtime
 from finetag_model.errors import FineTagError
+
+model_option = click.option(
+    "--model",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The checkpoint to embed with.  [default: the one shipped]",
+)
+runtime_option = click.option(
+    "--runtime",
+    type=click.Choice(get_args(Runtime)),
+    default="auto",
+    show_default=True,
+    help="What runs the network: auto takes torch where there is a GPU, else onnx.",
+)
+data_option = click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    required=True,
+    help="CUB_200_2011/, or the folder around it.",
+)
+validation_option = click.option(
+    "--validation",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Ids of the images to measure on, one a line; they are not trained on.  "
+    "[default: the official test images]",
+)
 
 INTERRUPTED = 130  # what shells report for a program ended by Ctrl-C
 

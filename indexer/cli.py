@@ -22,7 +22,7 @@ from rich.progress import (
 from rich.progress import Progress as Bar
 from rich.text import Text
 
-from finetag_model.console import Group, progress_console
+from finetag_model.console import Group, model_option, progress_console, runtime_option
 from finetag_model.embedder import Runtime, load_embedder
 from indexer.locate import index_to_build
 
@@ -47,16 +47,8 @@ def main() -> None:
     envvar="FINETAG_INDEX",
     help="Folder of the index.  [default: the nearest .finetag upwards, or ./.finetag]",
 )
-@click.option(
-    "--model", type=click.Path(path_type=Path), help="Checkpoint.  [default: the one shipped]"
-)
-@click.option(
-    "--runtime",
-    type=click.Choice(["auto", "onnx", "torch"]),
-    default="auto",
-    show_default=True,
-    help="What runs the network.",
-)
+@model_option
+@runtime_option
 @click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
 def build_command(
     catalogue: Path, index_dir: Path | None, model: Path | None, runtime: Runtime, as_json: bool

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import get_args
 
 import click
 from rich.console import Console
 
-from finetag_model.console import Command
+from finetag_model.console import Command, model_option, runtime_option
 from finetag_model.embedder import Runtime
 from finetag_model.errors import UsageError
 from retrieval.catalog import Catalog
@@ -60,19 +59,8 @@ Examples:
     metavar="FOLDER",
     help="The index to search; by default FINETAG_INDEX, or the nearest .finetag upwards.",
 )
-@click.option(
-    "--model",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="The checkpoint the index was built with, if it is not the one shipped.",
-)
-@click.option(
-    "--runtime",
-    type=click.Choice(get_args(Runtime)),
-    default="auto",
-    show_default=True,
-    help="What runs the network: auto takes a GPU with torch if there is one, else onnx.",
-)
+@model_option
+@runtime_option
 def main(
     *,
     query: Path | None,

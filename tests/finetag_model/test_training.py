@@ -161,9 +161,8 @@ def test_cross_entropy_makes_logits_comparable_across_images(
     network: FineTag, pixels: NDArray[np.uint8], presence: NDArray[np.float32]
 ) -> None:
     ranking, both = network, copy.deepcopy(network)
-    stage = HEAD
-    train(ranking, stage, pixels, presence)
-    train(both, replace(stage, presence_weight=1.0), pixels, presence)
+    train(ranking, HEAD, pixels, presence)
+    train(both, replace(HEAD, presence_weight=1.0), pixels, presence)
     maps = maps_below(network, 4, pixels)
 
     def mean_logit(trained: FineTag) -> float:
