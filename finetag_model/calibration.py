@@ -54,7 +54,7 @@ def _fit_attribute(logits: Array, presence: Array) -> tuple[float, float, float]
     f, p = logits[known].astype(np.float64), presence[known].astype(np.float64)
     spread = f.std() if len(f) else 0.0
     # Where there is no slope to be had: the smoothed frequency, whatever the logit.
-    constant = 0.0, float(logit((p.sum() + 0.5) / (len(p) + 1))), 1.0
+    constant = 0.0, float(logit((p.sum() + 0.5) / (len(p) + 1))), 0.5
     if not spread > 0 or p.sum() < 1 or (1 - p).sum() < 1:
         return constant
     center = f.mean()

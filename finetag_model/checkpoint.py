@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -93,6 +94,8 @@ def write_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
         partial.write_bytes(save(tensors, metadata={"finetag": json.dumps(header)}))
         partial.replace(path)
     except OSError as error:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
         raise CheckpointError(f"cannot write {path}: {error.strerror}") from None
 
 

@@ -20,7 +20,7 @@ from finetag_model.vocabulary import Vocabulary
 
 @dataclass(frozen=True)
 class CubDataset:
-    """Photographs and annotations, one row an image, in the order of `images.txt`.
+    """Photographs and annotations, one row an image, by ascending id.
 
     Attributes:
         vocabulary: the N = 312 attributes, in the order of their official ids.
@@ -118,9 +118,10 @@ def read_labels(
     """
     rows = _table(path, columns=4).astype(np.int64)
     image, attribute, present, certainty = rows.T
-    # Slot 0 stands for a missing certainty here and there in copies of the archive.
     out_of_range = (
-        (attribute < 1) | (attribute > attributes) | (present >> 1 != 0) | (certainty >> 3 != 0)
+        ((attribute < 1) | (attribute > attributes))
+        | ((present < 0) | (present > 1))
+        | ((certainty < 0) | (certainty > 4))
     )
     if out_of_range.any():
         line = int(out_of_range.argmax())

@@ -28,9 +28,12 @@ class OnnxEmbedder:
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         self._model = checkpoint.model
-        self._session = onnxruntime.InferenceSession(
-            exported_graph(checkpoint), providers=["CPUExecutionProvider"]
-        )
+        graph = exported_graph(checkpoint)
+        try:
+            self._session = _session(graph)
+        except Exception:  # a damaged file in the cache; ONNX Runtime's errors share no base
+            graph.unlink()
+            self._session = _session(exported_graph(checkpoint))
 
     @property
     def model(self) -> ModelInfo:
@@ -41,6 +44,10 @@ class OnnxEmbedder:
         """Embed B images given as uint8 pixels of shape (B, input_size, input_size, 3)."""
         scores, visual = self._session.run(["scores", "visual"], {"pixels": pixels})
         return Embedding(scores, visual)
+
+
+def _session(graph: Path) -> onnxruntime.InferenceSession:
+    return onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
 
 
 def exported_graph(checkpoint: Checkpoint) -> Path:

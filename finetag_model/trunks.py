@@ -99,7 +99,7 @@ def _read(path: Path) -> dict[str, Tensor]:
 
 def _downloaded(weights: models.WeightsEnum) -> dict[str, Tensor]:
     try:
-        return dict(weights.get_state_dict(progress=False, check_hash=True))
+        return dict(weights.get_state_dict(progress=False, check_hash=True, weights_only=True))
     except (OSError, RuntimeError) as error:
         raise CheckpointError(
             f"cannot download {weights}: {error}; name a file with --trunk-weights"

@@ -214,3 +214,15 @@ def test_weights_that_do_not_fit(tiny_checkpoint: Checkpoint, tmp_path: Path, ch
     with pytest.raises(CheckpointError, match="the weights do not fit the network") as error:
         load_embedder(path, "torch")
     assert "\n" not in str(error.value)
+
+
+def test_a_damaged_graph_in_the_cache_is_exported_again(
+    checkpoint_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pixels = np.zeros((1, 64, 64, 3), dtype=np.uint8)
+    want = load_embedder(checkpoint_path, "onnx").embed(pixels)
+    monkeypatch.setenv("FINETAG_CACHE", str(tmp_path))
+    graph = exported_graph(read_checkpoint(checkpoint_path))
+    graph.write_bytes(graph.read_bytes()[:1000])
+    got = load_embedder(checkpoint_path, "onnx").embed(pixels)
+    np.testing.assert_array_equal(got.visual, want.visual)
