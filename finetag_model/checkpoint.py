@@ -79,19 +79,20 @@ def write_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
         "vocabulary": checkpoint.vocabulary.names,
         "notes": checkpoint.notes,
     }
-    # safetensors writes an array's memory as it lies, so every array must be contiguous.
     tensors = {
         **{f"network.{name}": _compact(array) for name, array in checkpoint.weights.items()},
-        "calibration.slope": np.ascontiguousarray(checkpoint.calibration.slope),
-        "calibration.offset": np.ascontiguousarray(checkpoint.calibration.offset),
-        "calibration.thresholds": np.ascontiguousarray(checkpoint.calibration.thresholds),
-        "projection.mean": np.ascontiguousarray(checkpoint.projection.mean),
+        "calibration.slope": checkpoint.calibration.slope,
+        "calibration.offset": checkpoint.calibration.offset,
+        "calibration.thresholds": checkpoint.calibration.thresholds,
+        "projection.mean": checkpoint.projection.mean,
         "projection.components": _compact(checkpoint.projection.components),
     }
+    # safetensors writes an array's memory as it lies, so every array must be contiguous.
+    contiguous = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
     partial = path.with_name(f".{path.name}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(save(tensors, metadata={"finetag": json.dumps(header)}))
+        partial.write_bytes(save(contiguous, metadata={"finetag": json.dumps(header)}))
         partial.replace(path)
     except OSError as error:
         with suppress(OSError):
@@ -161,7 +162,7 @@ def _assemble(
 
 def _compact(array: NDArray[Any]) -> NDArray[Any]:
     floating = np.issubdtype(array.dtype, np.floating)
-    return np.ascontiguousarray(array.astype(np.float16) if floating else array)
+    return array.astype(np.float16) if floating else array
 
 
 def _full(array: NDArray[Any]) -> NDArray[Any]:
