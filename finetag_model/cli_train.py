@@ -65,6 +65,18 @@ from finetag_model.console import Command, data_option, validation_option
     show_default=True,
     help="Of the cross-entropy beside the paper's ranking loss; 0 is the paper.",
 )
+@click.option(
+    "--shift",
+    type=click.IntRange(min=0),
+    default=2,
+    show_default=True,
+    help="With --thaw: move the maps below by up to so many cells, as if the subject stood there.",
+)
+@click.option(
+    "--mixed-precision",
+    is_flag=True,
+    help="With --thaw: compute in bfloat16; twice as fast on a CPU that has instructions for it.",
+)
 @click.option("--visual-dim", type=click.IntRange(min=1), default=128, show_default=True)
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--name", default="finetag", show_default=True, help="Stored in the checkpoint.")
@@ -84,6 +96,8 @@ def main(
     thaw: int | None,
     epochs: int,
     presence_weight: float,
+    shift: int,
+    mixed_precision: bool,
     visual_dim: int,
     seed: int,
     name: str,
@@ -127,7 +141,16 @@ def main(
     stages = [head]
     if thaw is not None:
         stages.append(
-            replace(head, layer=thaw, epochs=epochs, classify_rate=3e-3, dropout=0.2, batch=32)
+            replace(
+                head,
+                layer=thaw,
+                epochs=epochs,
+                classify_rate=3e-3,
+                dropout=0.2,
+                batch=32,
+                shift=shift,
+                mixed_precision=mixed_precision,
+            )
         )
     settings = recipe.Recipe(stages, visual_dim=visual_dim, seed=seed)
     calibration, projection = recipe.train(network, sources, settings, say)

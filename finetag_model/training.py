@@ -34,6 +34,9 @@ class Stage:
         classify_rate: highest learning rate of the linear layer.
         dropout: share of the bilinear feature left out at each step.
         presence_weight: of `presence_loss`, beside the ranking loss; 0 is the paper.
+        shift: cells by which the maps are moved at most, each way, their edges repeated.
+        mixed_precision: whether the trunk's trained layers compute in bfloat16, which is twice
+            as fast on a CPU that has instructions for it; weights and losses stay float32.
         batch: images a step.
         weight_decay: of AdamW.
     """
@@ -45,6 +48,8 @@ class Stage:
     classify_rate: float = 1e-2
     dropout: float = 0.3
     presence_weight: float = 0.0
+    shift: int = 0
+    mixed_precision: bool = False
     batch: int = 64
     weight_decay: float = 1e-4
 
@@ -75,7 +80,7 @@ def train_stage(
         sources: the rows of both to train on, int64, by where they come from. An epoch takes
             as many of each source as the smallest has.
         stage: how.
-        seed: of order, flips and dropout.
+        seed: of order, flips, shifts and dropout.
         progress: takes a line after every epoch.
     """
     torch.manual_seed(seed)
@@ -111,10 +116,10 @@ def train_stage(
         for step in range(steps):
             # Ascending rows read a mapped file forwards.
             batch = np.sort(rows[step * batch_size : (step + 1) * batch_size])
-            x = _tensor(maps[batch])
-            if order.random() < 0.5:
-                x = x.flip(3)  # a bird and its mirror image have the same attributes
-            bilinear = network.bilinear(network.above(x, stage.layer))
+            x = _tensor(_varied(maps[batch], stage.shift, order))
+            with torch.autocast("cpu", torch.bfloat16, enabled=stage.mixed_precision):
+                features = network.above(x, stage.layer)
+            bilinear = network.bilinear(features.float())
             logits = network.classify(F.dropout(bilinear, stage.dropout))
             target = torch.from_numpy(presence[batch])
             loss = lsep_loss(logits, target)
@@ -140,6 +145,19 @@ def apply(
             bilinear.append(feature.numpy())
             logits.append(network.classify(feature).numpy())
     return np.concatenate(logits), np.concatenate(bilinear)
+
+
+def _varied(
+    maps: NDArray[np.float16], shift: int, random: np.random.Generator
+) -> NDArray[np.float16]:
+    """Move the maps of a batch, and mirror half of the batches: neither changes an attribute."""
+    rows, columns = (
+        np.clip(np.arange(cells) + random.integers(-shift, shift + 1), 0, cells - 1)
+        for cells in maps.shape[2:]
+    )
+    if random.random() < 0.5:
+        columns = columns[::-1]
+    return maps[:, :, rows[:, None], columns]
 
 
 def _tensor(maps: NDArray[np.float16]) -> Tensor:

@@ -147,6 +147,45 @@ def test_a_few_pictures_make_one_small_batch(
     assert all(np.isfinite(float(line.split()[-1])) for line in lines)
 
 
+def test_maps_are_moved_and_mirrored_with_their_edges_repeated(
+    network: FineTag,
+    pixels: NDArray[np.uint8],
+    presence: NDArray[np.float32],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[torch.Tensor] = []
+    above = network.above
+    monkeypatch.setattr(network, "above", lambda x, layer: (seen.append(x), above(x, layer))[1])
+    train(network, replace(ALL, epochs=12, batch=1, shift=1), pixels[:1], presence, [np.arange(1)])
+    (maps,) = maps_below(network, 0, pixels[:1]).astype(np.float32)
+    padded = np.pad(maps, ((0, 0), (1, 1), (1, 1)), mode="edge")
+    height, width = maps.shape[1:]
+    allowed = [
+        padded[:, y : y + height, x : x + width][:, :, ::step]
+        for y in range(3)
+        for x in range(3)
+        for step in (1, -1)
+    ]
+    found = [[np.array_equal(one, x[0].numpy()) for one in allowed] for x in seen]
+    assert len(seen) == 12
+    assert all(map(any, found))
+    assert len({each.index(True) for each in found}) > 4
+
+
+def test_mixed_precision_trains_nearly_the_same_network_in_float32(
+    network: FineTag, pixels: NDArray[np.uint8], presence: NDArray[np.float32]
+) -> None:
+    full, mixed = network, copy.deepcopy(network)
+    lines = [
+        train(trained, replace(ALL, epochs=4, mixed_precision=precision), pixels, presence)
+        for trained, precision in ((full, False), (mixed, True))
+    ]
+    losses = [float(each[-1].split()[-1]) for each in lines]
+    assert losses[0] == pytest.approx(losses[1], rel=0.05)
+    assert changed(full, mixed)
+    assert all(tensor.dtype == torch.float32 for tensor in mixed.state_dict().values())
+
+
 def test_unknown_and_single_sided_labels_do_no_harm(
     network: FineTag, pixels: NDArray[np.uint8], presence: NDArray[np.float32]
 ) -> None:
