@@ -68,7 +68,7 @@ from finetag_model.console import Command, data_option, validation_option
 @click.option(
     "--shift",
     type=click.IntRange(min=0),
-    default=2,
+    default=0,
     show_default=True,
     help="With --thaw: move the maps below by up to so many cells, as if the subject stood there.",
 )

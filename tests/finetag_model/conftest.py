@@ -206,7 +206,8 @@ def trained(
 ) -> tuple[Result, Path]:
     """What `finetag-train` answered, trained head first and then from layer 17, and its file."""
     output = tmp_path_factory.mktemp("trained") / "birds.safetensors"
-    sizes = "--input-size 64 --head-epochs 12 --thaw 17 --epochs 3 --visual-dim 16 --seed 3"
+    sizes = "--input-size 64 --head-epochs 12 --thaw 17 --epochs 3 --visual-dim 16 --seed 3 "
+    sizes += "--shift 1 --mixed-precision"
     result = CliRunner().invoke(
         finetag_train,
         [

@@ -35,6 +35,9 @@ def test_ends_with_a_checkpoint(trained: tuple[Result, Path], trunk_weights: Pat
     assert checkpoint.notes["recipe"]["seed"] == 3
     assert [stage["epochs"] for stage in checkpoint.notes["recipe"]["stages"]] == [12, 3]
     assert [stage["layer"] for stage in checkpoint.notes["recipe"]["stages"]] == [19, 17]
+    assert [stage["shift"] for stage in checkpoint.notes["recipe"]["stages"]] == [0, 1]
+    precision = [stage["mixed_precision"] for stage in checkpoint.notes["recipe"]["stages"]]
+    assert precision == [False, True]
 
 
 def test_says_how_far_it_is(trained: tuple[Result, Path]) -> None:
