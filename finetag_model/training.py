@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import torch
@@ -95,9 +96,12 @@ def train_stage(
             (above.parameters(), stage.trunk_rate),
             (network.narrow.parameters(), stage.trunk_rate),
         ]
+    trained = [list(parameters) for parameters, _ in groups]
+    network.requires_grad_(False)  # no gradient is worked out for what stays as it is
+    for parameter in chain.from_iterable(trained):
+        parameter.requires_grad_()
     optimizer = torch.optim.AdamW(
-        [{"params": list(parameters)} for parameters, _ in groups],
-        weight_decay=stage.weight_decay,
+        [{"params": parameters} for parameters in trained], weight_decay=stage.weight_decay
     )
     share = min(map(len, sources))
     batch_size = min(stage.batch, share * len(sources))
