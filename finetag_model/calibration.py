@@ -35,6 +35,15 @@ class Calibration:
         """Return the probability of each attribute, float32 (M, N), of logits (M, N)."""
         return np.asarray(expit(logits * self.slope + self.offset), dtype=np.float32)
 
+    def undone(self, probabilities: Array) -> Array:
+        """Return sigmoid(logits), (M, N), of the logits that became these probabilities.
+
+        That is what they were before the calibration. NaN for attributes of slope 0, whose
+        probability says nothing of the logit.
+        """
+        slope = np.where(self.slope > 0, self.slope, np.nan)
+        return np.asarray(expit((logit(probabilities) - self.offset) / slope), dtype=np.float32)
+
 
 def fit_calibration(logits: Array, presence: Array) -> Calibration:
     """Fit slopes, offsets and thresholds on images the network was not trained on.

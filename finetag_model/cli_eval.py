@@ -1,10 +1,12 @@
-"""`finetag-eval`: how well a checkpoint ranks the attributes of CUB-200-2011 photographs."""
+"""`finetag-eval`: how well a checkpoint knows the attributes of CUB-200-2011 photographs."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -19,7 +21,7 @@ from finetag_model.console import (
     validation_option,
 )
 from finetag_model.embedder import Runtime, load_embedder
-from finetag_model.errors import DataError
+from finetag_model.errors import DataError, UsageError
 
 BATCH = 16
 
@@ -32,6 +34,13 @@ BATCH = 16
 @click.option(
     "--whole", is_flag=True, help="Show the network whole photographs, not the bird's box."
 )
+@click.option(
+    "--reliability",
+    "diagram",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE.png",
+    help="Draw how often what has a probability is so; needs the extra `plots`.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def main(
     data: Path,
@@ -39,21 +48,35 @@ def main(
     model: Path | None,
     runtime: Runtime,
     whole: bool,
+    diagram: Path | None,
     as_json: bool,
 ) -> None:
-    """Measure W_MAP, AVGPREC and macro mAP, over all attributes and by group.
+    """Measure rankings, probabilities and yes-or-no decisions against fully known labels.
 
-    All labels of the measured images must be known; the metrics mean nothing otherwise.
+    Rankings by W_MAP, AVGPREC and macro mAP, over all attributes and by group; probabilities by
+    their calibration error (ECE) and Brier score, before and after calibration; decisions by F1,
+    at the model's thresholds and at 0.5.
     """
     # scikit-learn and torch take seconds to import; --help should not.
+    from finetag_model.checkpoint import read_checkpoint  # noqa: PLC0415
     from finetag_model.cub import read_cub  # noqa: PLC0415
-    from finetag_model.metrics import evaluate, evaluate_groups  # noqa: PLC0415
+    from finetag_model.metrics import (  # noqa: PLC0415
+        evaluate,
+        evaluate_decisions,
+        evaluate_groups,
+    )
     from finetag_model.pictures import Picture, cropped  # noqa: PLC0415
+    from finetag_model.reliability import calibration_error, reliability  # noqa: PLC0415
 
+    if diagram:  # what cannot be drawn is said before the work
+        if diagram.suffix.lower() != ".png":
+            raise UsageError(f"the diagram is a PNG, but {diagram} does not end in .png")
+        from finetag_model.plots import draw_reliability  # noqa: PLC0415
     cub = read_cub(data)
     embedder = load_embedder(model, runtime)
+    name = embedder.model.name
     if embedder.model.vocabulary != cub.vocabulary:
-        raise DataError(f"{data} and the model {embedder.model.name} differ in their attributes")
+        raise DataError(f"{data} and the model {name} differ in their attributes")
     rows = np.flatnonzero(cub.validation(validation))
     presence = cub.presence[rows]
     unknown = np.isnan(presence).any(axis=1)
@@ -70,23 +93,61 @@ def main(
             for batch in (pictures[i : i + BATCH] for i in range(0, len(pictures), BATCH))
         ]
     )
-    overall = evaluate(scores, presence)
+    calibration = read_checkpoint(model).calibration
+    raw = calibration.undone(scores)
+    # Where it cannot be undone there is nothing to compare.
+    known = ~np.isnan(raw).any(axis=0)
+    stages = {"before": raw[:, known], "after": scores[:, known]} if known.any() else {}
     groups = evaluate_groups(scores, presence, cub.vocabulary)
+    report = {
+        "model": name,
+        "images": len(rows),
+        "all": asdict(evaluate(scores, presence)),
+        "groups": {group: asdict(metrics) for group, metrics in groups.items()},
+        "calibration": {
+            "attributes": int(known.sum()),
+            **{
+                stage: asdict(calibration_error(probabilities, presence[:, known]))
+                for stage, probabilities in stages.items()
+            },
+        },
+        "f1": {
+            "default": asdict(evaluate_decisions(scores, presence, calibration.thresholds)),
+            "0.5": asdict(evaluate_decisions(scores, presence, 0.5)),
+        },
+    }
     if as_json:
-        click.echo(
-            json.dumps(
-                {
-                    "model": embedder.model.name,
-                    "images": len(rows),
-                    "all": asdict(overall),
-                    "groups": {group: asdict(metrics) for group, metrics in groups.items()},
-                }
-            )
-        )
-        return
-    table = Table(title=f"{embedder.model.name} on {len(rows):,} images", title_justify="left")
-    for heading in ("attributes", "W_MAP", "AVGPREC", "macro mAP"):
-        table.add_column(heading, justify="left" if heading == "attributes" else "right")
-    for label, metrics in [("all", overall), *groups.items()]:
-        table.add_row(label, *(f"{value:.3f}" for value in asdict(metrics).values()))
-    Console().print(table)
+        click.echo(json.dumps(report))
+    else:
+        for table in _tables(report):
+            Console().print(table)
+    if diagram:
+        diagrams = {
+            f"{stage} calibration": reliability(probabilities, presence[:, known])
+            for stage, probabilities in stages.items()
+        }
+        draw_reliability(diagrams, f"{name} on {len(rows):,} images", diagram)
+
+
+def _tables(report: Mapping[str, Any]) -> Iterator[Table]:
+    yield _table(
+        f"{report['model']} on {report['images']:,} images",
+        ("attributes", "W_MAP", "AVGPREC", "macro mAP"),
+        {"all": report["all"], **report["groups"]},
+    )
+    calibration = dict(report["calibration"])
+    yield _table(
+        f"Probabilities of {calibration.pop('attributes')} attributes",
+        ("calibration", "ECE", "macro ECE", "Brier"),
+        calibration,
+    )
+    yield _table("Decisions", ("thresholds", "micro F1", "macro F1"), report["f1"])
+
+
+def _table(title: str, headings: tuple[str, ...], rows: Mapping[str, Mapping[str, float]]) -> Table:
+    table = Table(title=title, title_justify="left")
+    for heading in headings:
+        table.add_column(heading, justify="left" if heading == headings[0] else "right")
+    for label, figures in rows.items():
+        table.add_row(label, *(f"{value:.3f}" for value in figures.values()))
+    return table

@@ -1,6 +1,7 @@
 """The paper's measures of a multi-label ranking: W_MAP, AVGPREC, and macro mAP beside them.
 
-All take scores and presence of the same shape, (M, N): M images, N attributes.
+F1 measures what becomes of a ranking once thresholds have cut it into yes and no. All take
+scores and presence of the same shape, (M, N): M images, N attributes.
 """
 
 from __future__ import annotations
@@ -29,6 +30,19 @@ class Metrics:
     w_map: float
     avgprec: float
     macro_map: float
+
+
+@dataclass(frozen=True)
+class F1:
+    """Harmonic mean of precision and recall, in 0..1.
+
+    Attributes:
+        micro: over all pairs of image and attribute; frequent attributes decide it.
+        macro: of each attribute that some image has, averaged without weights.
+    """
+
+    micro: float
+    macro: float
 
 
 def evaluate(scores: NDArray[np.floating], presence: NDArray[np.floating]) -> Metrics:
@@ -67,3 +81,30 @@ def evaluate_groups(
         for group, positions in vocabulary.groups.items()
         if presence[:, positions].any()
     }
+
+
+def evaluate_decisions(
+    scores: NDArray[np.floating],
+    presence: NDArray[np.floating],
+    thresholds: NDArray[np.floating] | float,
+) -> F1:
+    """Measure the decision that an attribute is present where its score reaches the threshold.
+
+    Args:
+        scores: shape (M, N).
+        presence: shape (M, N), 0 or 1. Attributes that no image has take no part in macro.
+        thresholds: one for all attributes, or shape (N,).
+
+    Raises:
+        ValueError: no label is present.
+    """
+    decided, present = scores >= thresholds, presence == 1
+    if not present.any():
+        raise ValueError("no label is present")
+    right = (decided & present).sum(axis=0)
+    of_both = decided.sum(axis=0) + present.sum(axis=0)
+    seen = present.any(axis=0)
+    return F1(
+        micro=float(2 * right.sum() / of_both.sum()),
+        macro=float((2 * right[seen] / of_both[seen]).mean()),
+    )

@@ -4,17 +4,23 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner, Result
+from PIL import Image
 
 from finetag_model import load_embedder
+from finetag_model.checkpoint import read_checkpoint, write_checkpoint
 from finetag_model.cli_eval import main
 from finetag_model.cub import read_cub
-from finetag_model.metrics import evaluate, evaluate_groups
+from finetag_model.inference import load_network
+from finetag_model.metrics import evaluate, evaluate_decisions, evaluate_groups
 from finetag_model.pictures import Picture, cropped
+from finetag_model.reliability import calibration_error
 
 Trained = tuple[Result, Path]
 
@@ -53,6 +59,91 @@ def test_json_holds_the_metrics_of_the_test_images(
     assert list(printed["groups"]) == ["upper_color", "lower_color"]
     for group, metrics in groups.items():
         assert printed["groups"][group] == pytest.approx(vars(metrics), abs=1e-6)
+    calibration = read_checkpoint(trained[1]).calibration
+    sloped = calibration.slope > 0
+    assert printed["calibration"]["attributes"] == sloped.sum()
+    assert printed["calibration"]["after"] == pytest.approx(
+        vars(calibration_error(scores[:, sloped], cub.presence[rows][:, sloped])), abs=1e-6
+    )
+    thresholds = calibration.thresholds
+    assert printed["f1"] == {
+        "default": pytest.approx(vars(evaluate_decisions(scores, cub.presence[rows], thresholds))),
+        "0.5": pytest.approx(vars(evaluate_decisions(scores, cub.presence[rows], 0.5))),
+    }
+
+
+def test_before_calibration_is_the_sigmoid_of_the_logits(
+    trained: Trained, cub_folder: Path
+) -> None:
+    checkpoint = read_checkpoint(trained[1])
+    sloped = checkpoint.calibration.slope > 0
+    cub = read_cub(cub_folder)
+    rows = np.flatnonzero(~cub.is_train).tolist()
+    pixels = torch.from_numpy(np.stack([cropped(cub, row).pixels(64) for row in rows]))
+    with torch.inference_mode():
+        raw = load_network(checkpoint)(pixels).sigmoid().numpy()
+    before = json.loads(run(cub_folder, trained[1], "--json").stdout)["calibration"]["before"]
+    expected = calibration_error(raw[:, sloped], cub.presence[rows][:, sloped])
+    # Not macro_ece: rounding may move an image from one bin of equal mass to the next.
+    assert before["ece"] == pytest.approx(expected.ece, abs=1e-3)
+    assert before["brier"] == pytest.approx(expected.brier, abs=1e-3)
+
+
+@pytest.mark.parametrize("flat", [2, 6])
+def test_attributes_without_a_slope_are_not_compared(
+    trained: Trained, cub_folder: Path, tmp_path: Path, flat: int
+) -> None:
+    checkpoint = read_checkpoint(trained[1])
+    slope = checkpoint.calibration.slope.copy()
+    slope[:flat] = 0
+    calibration = replace(checkpoint.calibration, slope=slope)
+    model, picture = tmp_path / "flat.safetensors", tmp_path / "flat.png"
+    write_checkpoint(replace(checkpoint, calibration=calibration), model)
+    result = run(cub_folder, model, "--json", "--reliability", picture)
+    assert result.exit_code == 0, result.output
+    stages = json.loads(result.stdout)["calibration"]
+    assert stages.pop("attributes") == (slope > 0).sum()
+    assert list(stages) == (["before", "after"] if slope.any() else [])
+    assert picture.exists()
+
+
+def test_the_reliability_diagram_is_a_picture(
+    trained: Trained, cub_folder: Path, tmp_path: Path
+) -> None:
+    result = run(cub_folder, trained[1], "--reliability", tmp_path / "diagram.png")
+    assert result.exit_code == 0, result.output
+    with Image.open(tmp_path / "diagram.png") as picture:
+        assert picture.format == "PNG"
+        colors = picture.convert("RGB").getcolors(picture.width * picture.height)
+    # The two curves are drawn: matplotlib's first two colours are there.
+    assert {(31, 119, 180), (255, 127, 14)} <= {color for _, color in colors}
+
+
+def test_a_diagram_that_cannot_be_written(
+    trained: Trained, cub_folder: Path, tmp_path: Path
+) -> None:
+    result = run(cub_folder, trained[1], "--reliability", tmp_path / "none" / "diagram.png")
+    assert result.exit_code == 1
+    assert result.stderr == (
+        f"error: cannot write {tmp_path / 'none' / 'diagram.png'}: No such file or directory\n"
+    )
+    assert "birds on 16 images" in result.stdout  # the figures are not lost
+
+
+def test_a_diagram_of_another_format_is_refused(tmp_path: Path) -> None:
+    result = run(tmp_path, tmp_path, "--reliability", "diagram.pdf")
+    assert result.exit_code == 2
+    assert result.stderr == "error: the diagram is a PNG, but diagram.pdf does not end in .png\n"
+
+
+def test_a_missing_matplotlib_is_said_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "finetag_model.plots", raising=False)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    message = refusal(run(tmp_path, tmp_path, "--reliability", tmp_path / "diagram.png"))
+    assert "pip install '.[plots]'" in message
 
 
 def test_the_table_holds_the_same_figures(trained: Trained, cub_folder: Path) -> None:
@@ -61,7 +152,8 @@ def test_the_table_holds_the_same_figures(trained: Trained, cub_folder: Path) ->
     assert result.exit_code == 0, result.output
     lines = result.stdout.splitlines()
     assert lines[0].strip() == "birds on 16 images"
-    for heading in ("attributes", "W_MAP", "AVGPREC", "macro mAP"):
+    headings = "attributes,W_MAP,AVGPREC,macro mAP,ECE,macro ECE,Brier,micro F1,macro F1"
+    for heading in headings.split(","):
         assert heading in result.stdout
     for label, metrics in [("all", printed["all"]), *printed["groups"].items()]:
         (line,) = [line for line in lines if f" {label} " in line]
@@ -69,6 +161,11 @@ def test_the_table_holds_the_same_figures(trained: Trained, cub_folder: Path) ->
         assert [float(word) for word in line.split() if word[0].isdigit()] == pytest.approx(
             figures, abs=5e-4
         )
+    stages = [(stage, printed["calibration"][stage]) for stage in ("before", "after")]
+    for label, figures in [*stages, *printed["f1"].items()]:
+        (line,) = [line for line in lines if line.startswith(f"│ {label} ")]
+        for figure in figures.values():
+            assert f" {figure:.3f} " in line
 
 
 def test_images_may_be_listed(trained: Trained, cub_folder: Path, tmp_path: Path) -> None:
@@ -123,7 +220,7 @@ def test_help_names_every_option_and_is_quick_to_come() -> None:
         "try:\n"
         "    main(['--help'])\n"
         "finally:\n"
-        "    assert not {'torch', 'sklearn', 'onnxruntime'} & set(sys.modules)\n"
+        "    assert not {'torch', 'sklearn', 'onnxruntime', 'matplotlib'} & set(sys.modules)\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=False

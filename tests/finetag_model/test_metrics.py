@@ -6,8 +6,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
+from sklearn.metrics import f1_score
 
-from finetag_model.metrics import Metrics, evaluate, evaluate_groups
+from finetag_model.metrics import F1, Metrics, evaluate, evaluate_decisions, evaluate_groups
 from finetag_model.vocabulary import Vocabulary
 
 Array = NDArray[np.float64]
@@ -117,3 +118,36 @@ def test_a_group_of_one_value() -> None:
     groups = evaluate_groups(np.array([[0.3, 0.1], [0.6, 0.2]]), presence, vocabulary)
     assert groups["crest"].w_map == pytest.approx(1 / 2)
     assert groups["crest"].avgprec == 1
+
+
+@settings(max_examples=100, deadline=None)
+@given(ranking=rankings(), threshold=st.sampled_from([0.0, 0.2, 0.5, 1.0]))
+def test_f1_is_that_of_scikit_learn(ranking: tuple[Array, Array], threshold: float) -> None:
+    scores, presence = ranking
+    assume(presence.any())
+    got = evaluate_decisions(scores, presence, threshold)
+    decided = scores >= threshold
+    each = [
+        f1_score(presence[:, n], decided[:, n], zero_division=0)
+        for n in np.flatnonzero(presence.any(axis=0))
+    ]
+    assert got.macro == pytest.approx(np.mean(each))
+    assert got.micro == pytest.approx(f1_score(presence.ravel(), decided.ravel(), zero_division=0))
+
+
+def test_f1_by_hand() -> None:
+    scores = np.array([[0.9, 0.4, 0.9], [0.6, 0.6, 0.1], [0.2, 0.5, 0.1]], dtype=np.float32)
+    presence = np.array([[1, 0, 0], [0, 1, 0], [1, 1, 0]], dtype=np.float32)
+    # Decided: two of attribute 0, one of them right; two of 1, both right; one of 2, wrong.
+    assert evaluate_decisions(scores, presence, 0.5) == F1(
+        micro=pytest.approx(2 * 3 / (5 + 4)), macro=pytest.approx((1 / 2 + 1) / 2)
+    )
+    thresholds = np.array([0.9, 0.45, 1.0], dtype=np.float32)  # a score that reaches it counts
+    assert evaluate_decisions(scores, presence, thresholds) == F1(
+        micro=pytest.approx(2 * 3 / (3 + 4)), macro=pytest.approx((2 / 3 + 1) / 2)
+    )
+
+
+def test_f1_of_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="no label is present"):
+        evaluate_decisions(np.ones((2, 2)), np.zeros((2, 2)), 0.5)
