@@ -63,6 +63,36 @@ def new_trunk(kind: str) -> nn.Sequential:
     return _folded(TRUNKS[kind].build())
 
 
+@dataclass(frozen=True)
+class Grid:
+    """Where the locations of a feature map lie in the image, the same across and down.
+
+    Attributes:
+        first: the pixel at the middle of location 0's receptive field; whole at its centre.
+        step: how many pixels further the next location lies.
+    """
+
+    first: float
+    step: int
+
+
+def grid(trunk: nn.Sequential) -> Grid:
+    """Return where the output of a trunk lies in its input.
+
+    Branches of a residual block agree with each other, so its layers count as if in a row.
+    """
+    first, step = 0.0, 1
+    for layer in trunk.modules():
+        if isinstance(layer, nn.Conv2d | nn.MaxPool2d):
+            size, stride, padding = (
+                value if isinstance(value, int) else int(value[0])
+                for value in (layer.kernel_size, layer.stride, layer.padding)
+            )
+            first += step * ((size - 1) / 2 - padding)
+            step *= stride
+    return Grid(first, step)
+
+
 def pretrained_trunk(kind: str, path: Path | None) -> nn.Sequential:
     """Return a trunk with the weights `features.*` of a torchvision model.
 

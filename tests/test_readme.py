@@ -70,11 +70,16 @@ def test_every_command_runs(page: Path, folder: Path) -> None:
         assert "Traceback" not in result.stderr
 
 
-def test_the_library_example_runs(folder: Path) -> None:
+@pytest.mark.parametrize(
+    "page",
+    [page for page in PAGES if blocks(page, "python")],
+    ids=lambda page: str(page.relative_to(ROOT)),
+)
+def test_every_library_example_runs(page: Path, folder: Path) -> None:
     assert run("finetag-index build catalog/", folder).returncode == 0
-    (example,) = blocks(ROOT / "README.md", "python")
-    result = run(f"python - <<'END'\n{example}\nEND", folder)
-    assert result.returncode == 0, result.stderr
+    for example in blocks(page, "python"):
+        result = run(f"python - <<'END'\n{example}\nEND", folder)
+        assert result.returncode == 0, result.stderr
 
 
 def test_the_demo_runs_twice(tmp_path: Path) -> None:

@@ -1,0 +1,139 @@
+"""Where in a picture a score comes from, in closed form; what to paint of it is in `overlay`.
+
+The bilinear feature is a mean over locations (network.py), so it is a sum of what each gives:
+
+    z_k = sum_l z_kl,    z_kl = x_cl r_jl / (h w)  for the channel k = (c, j)
+
+and the logit before its bias is sum_k w_k s(z_k) / |s(z)|, s the signed square root. Each channel's
+term is shared out among the locations, and a location's evidence is the sum of its shares. Sharing
+in proportion, z_kl / z_k, has no bound where a channel's locations cancel. So it is damped:
+
+    share_kl = (z_k z_kl + d² a_k |z_kl|) / (z_k² + d² a_k²),    a_k = sum_l |z_kl|
+
+The shares of a channel still add up to exactly 1, so the evidence adds up to the logit without its
+bias; they are the proportional ones where |z_k| >> d a_k, and never above 1 / d in size. Both
+terms are of the form x_l' M r_l, so nothing of the size (C, r, h, w) is ever made. Other rules
+were measured beside this one: see `docs/explain.md`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from finetag_model.checkpoint import Checkpoint
+from finetag_model.images import to_pixels
+from finetag_model.inference import load_network
+from finetag_model.network import signed_sqrt
+from finetag_model.trunks import Grid, grid
+
+DAMPING = 0.01
+"""d above. On drawn birds 0.001 localises as well, and from 0.1 on maps grow blurred."""
+
+
+@dataclass(frozen=True)
+class HeatMap:
+    """Where the score of one attribute comes from.
+
+    Attributes:
+        attribute: its name in the vocabulary, `group=value`.
+        probability: the calibrated score, 0 to 1, of the whole picture.
+        evidence: float32 (h, w), in units of the logit: what each location adds to the score or,
+            where negative, takes from it. The sum is the logit less its bias.
+        input_size: side in pixels of the square that the picture was scaled to.
+        grid: where in that square the locations lie.
+    """
+
+    attribute: str
+    probability: float
+    evidence: NDArray[np.float32]
+    input_size: int
+    grid: Grid
+
+    def support(self, size: tuple[int, int]) -> NDArray[np.float32]:
+        """Lay what speaks for the attribute over the picture: float32 (height, width), 0 to 1.
+
+        Args:
+            size: width and height of the picture in pixels.
+        """
+        positive = np.maximum(self.evidence, 0)
+        # A margin, as the outermost locations may lie within the picture's edge.
+        padded = np.pad(positive / max(float(positive.max()), 1e-30), 1, mode="edge")
+        first = self.grid.first + 0.5  # pixel 0 reaches from 0 to 1, and so does cell 0
+        low, high = (
+            (edge - first) / self.grid.step + 0.5 + 1 for edge in (0.0, float(self.input_size))
+        )
+        smooth = Image.fromarray(padded.astype(np.float32)).resize(
+            size, Image.Resampling.BICUBIC, box=(low, low, high, high)
+        )
+        support: NDArray[np.float32] = np.clip(np.asarray(smooth), 0, 1)
+        return support
+
+
+class Explainer:
+    """Explains the scores of one checkpoint, with torch on the CPU."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        """Load the network.
+
+        Raises:
+            CheckpointError: weights and configuration do not fit together.
+        """
+        self._checkpoint = checkpoint
+        self._network = load_network(checkpoint)
+        self._grid = grid(self._network.trunk)
+
+    def explain(self, picture: Image.Image, attributes: Sequence[str]) -> list[HeatMap]:
+        """Return a map for each of the attributes, in their order.
+
+        Args:
+            picture: RGB and upright, as from `images.load_rgb`; of any size.
+            attributes: names `group=value`, as `Vocabulary.position` takes them.
+
+        Raises:
+            UsageError: there is no such attribute; the message names the nearest ones.
+        """
+        vocabulary, size = self._checkpoint.vocabulary, self._checkpoint.config.input_size
+        positions = [vocabulary.position(name) for name in attributes]
+        with torch.inference_mode():
+            features = self._network.features(torch.tensor(to_pixels(picture, size)[None]))
+            logits = self._network.head(features).numpy()
+            x, r = features[0].double(), self._network.reduce(features)[0].double()
+            weights = self._network.classify.weight[positions].double()
+            maps = evidence(x, r, weights).float().numpy()
+        (probabilities,) = self._checkpoint.calibration.probabilities(logits)
+        return [
+            HeatMap(vocabulary.names[n], float(probabilities[n]), of_one, size, self._grid)
+            for n, of_one in zip(positions, maps, strict=True)
+        ]
+
+
+def evidence(x: Tensor, r: Tensor, weights: Tensor) -> Tensor:
+    """Share out logits among the locations, as the module's docstring says.
+
+    Args:
+        x: (C, h, w), what enters the bilinear pooling.
+        r: (r, h, w), its reduced copy.
+        weights: (n, C r), the rows of the linear layer that make the logits.
+
+    Returns:
+        (n, h, w); the sum over a map is its logit less its bias. Doubles lose nothing to speak of.
+    """
+    x_flat, r_flat = x.flatten(1), r.flatten(1)
+    locations = x_flat.shape[1]
+    z = x_flat @ r_flat.T / locations  # (C, r)
+    damping = DAMPING * (x_flat.abs() @ r_flat.abs().T / locations)
+    root = signed_sqrt(z)
+    # The least numbers stand for 0 / 0 = 0: a picture, and a channel, that are 0 everywhere.
+    unit = root / root.norm().clamp_min(1e-12)
+    terms = weights.view(-1, *z.shape) * unit / (z**2 + damping**2).clamp_min(1e-200)
+    signed = torch.einsum("ncr,cl,rl->nl", terms * z, x_flat, r_flat)
+    unsigned = torch.einsum("ncr,cl,rl->nl", terms * DAMPING * damping, x_flat.abs(), r_flat.abs())
+    maps: Tensor = ((signed + unsigned) / locations).view(-1, *x.shape[1:])
+    return maps
