@@ -7,7 +7,6 @@ from dataclasses import asdict
 from pathlib import Path
 
 import click
-import numpy as np
 from rich.console import Console
 from rich.table import Table
 
@@ -19,9 +18,6 @@ from finetag_model.console import (
     validation_option,
 )
 from finetag_model.embedder import Runtime, load_embedder
-from finetag_model.errors import DataError
-
-BATCH = 16
 
 
 @click.command(cls=Command)
@@ -47,46 +43,30 @@ def main(
     """
     # scikit-learn and torch take seconds to import; --help should not.
     from finetag_model.cub import read_cub  # noqa: PLC0415
-    from finetag_model.metrics import evaluate, evaluate_groups  # noqa: PLC0415
-    from finetag_model.pictures import Picture, cropped  # noqa: PLC0415
+    from finetag_model.evaluation import measure  # noqa: PLC0415
 
     cub = read_cub(data)
     embedder = load_embedder(model, runtime)
-    if embedder.model.vocabulary != cub.vocabulary:
-        raise DataError(f"{data} and the model {embedder.model.name} differ in their attributes")
-    rows = np.flatnonzero(cub.validation(validation))
-    presence = cub.presence[rows]
-    unknown = np.isnan(presence).any(axis=1)
-    if unknown.any():
-        raise DataError(
-            f"{unknown.sum():,} of the {len(rows):,} images have unknown labels; "
-            "list fully labelled ones with --validation"
-        )
-    pictures = [Picture(cub.paths[row]) if whole else cropped(cub, row) for row in rows.tolist()]
-    size = embedder.model.input_size
-    scores = np.concatenate(
-        [
-            embedder.embed(np.stack([picture.pixels(size) for picture in batch])).scores
-            for batch in (pictures[i : i + BATCH] for i in range(0, len(pictures), BATCH))
-        ]
-    )
-    overall = evaluate(scores, presence)
-    groups = evaluate_groups(scores, presence, cub.vocabulary)
+    measured = measure(embedder, cub, validation, whole=whole)
     if as_json:
         click.echo(
             json.dumps(
                 {
                     "model": embedder.model.name,
-                    "images": len(rows),
-                    "all": asdict(overall),
-                    "groups": {group: asdict(metrics) for group, metrics in groups.items()},
+                    "images": measured.images,
+                    "all": asdict(measured.overall),
+                    "groups": {
+                        group: asdict(metrics) for group, metrics in measured.groups.items()
+                    },
                 }
             )
         )
         return
-    table = Table(title=f"{embedder.model.name} on {len(rows):,} images", title_justify="left")
+    table = Table(
+        title=f"{embedder.model.name} on {measured.images:,} images", title_justify="left"
+    )
     for heading in ("attributes", "W_MAP", "AVGPREC", "macro mAP"):
         table.add_column(heading, justify="left" if heading == "attributes" else "right")
-    for label, metrics in [("all", overall), *groups.items()]:
+    for label, metrics in [("all", measured.overall), *measured.groups.items()]:
         table.add_row(label, *(f"{value:.3f}" for value in asdict(metrics).values()))
     Console().print(table)
