@@ -23,6 +23,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 from sklearn.preprocessing import normalize
+from torch.nn import functional as F
 
 from finetag_model.checkpoint import Checkpoint, read_checkpoint
 from finetag_model.console import Command, data_option, model_option, progress_console
@@ -84,7 +85,7 @@ def first_half(class_ids: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
 
 
 def features(checkpoint: Checkpoint, pictures: list[Picture]) -> tuple[Array, Array]:
-    """Return the bilinear features (M, C r) and the logits (M, N) of pictures."""
+    """Return the descriptors (M, F), bilinear in FineTag, and the logits (M, N) of pictures."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     network = load_network(checkpoint).to(device)
     size = checkpoint.config.input_size
@@ -94,8 +95,8 @@ def features(checkpoint: Checkpoint, pictures: list[Picture]) -> tuple[Array, Ar
         for start in track(starts, "Looking", console=progress_console(), transient=True):
             batch = pictures[start : start + BATCH]
             pixels = torch.from_numpy(np.stack([picture.pixels(size) for picture in batch]))
-            x = network.bilinear(network.features(pixels.to(device)))
-            bilinear.append(x.cpu().numpy())
+            x = network.descriptor(network.features(pixels.to(device)))
+            bilinear.append(F.normalize(x).cpu().numpy())
             logits.append(network.classify(x).cpu().numpy())
     return np.concatenate(bilinear), np.concatenate(logits)
 

@@ -1,7 +1,7 @@
 """The model file: one safetensors file that holds all that is needed to use a network.
 
 Tensors are the network's weights (float16), the calibration of its logits, and the projection
-of its bilinear feature; the metadata are one JSON text with configuration, vocabulary, training
+of its descriptor; the metadata are one JSON text with configuration, vocabulary, training
 and metrics. Nothing is ever unpickled, and nothing here needs torch.
 """
 

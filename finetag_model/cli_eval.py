@@ -21,9 +21,7 @@ from finetag_model.console import (
     validation_option,
 )
 from finetag_model.embedder import Runtime, load_embedder
-from finetag_model.errors import DataError, UsageError
-
-BATCH = 16
+from finetag_model.errors import UsageError
 
 
 @click.command(cls=Command)
@@ -60,12 +58,8 @@ def main(
     # scikit-learn and torch take seconds to import; --help should not.
     from finetag_model.checkpoint import read_checkpoint  # noqa: PLC0415
     from finetag_model.cub import read_cub  # noqa: PLC0415
-    from finetag_model.metrics import (  # noqa: PLC0415
-        evaluate,
-        evaluate_decisions,
-        evaluate_groups,
-    )
-    from finetag_model.pictures import Picture, cropped  # noqa: PLC0415
+    from finetag_model.evaluation import measure  # noqa: PLC0415
+    from finetag_model.metrics import evaluate_decisions  # noqa: PLC0415
     from finetag_model.reliability import calibration_error, reliability  # noqa: PLC0415
 
     if diagram:  # what cannot be drawn is said before the work
@@ -75,35 +69,18 @@ def main(
     cub = read_cub(data)
     embedder = load_embedder(model, runtime)
     name = embedder.model.name
-    if embedder.model.vocabulary != cub.vocabulary:
-        raise DataError(f"{data} and the model {name} differ in their attributes")
-    rows = np.flatnonzero(cub.validation(validation))
-    presence = cub.presence[rows]
-    unknown = np.isnan(presence).any(axis=1)
-    if unknown.any():
-        raise DataError(
-            f"{unknown.sum():,} of the {len(rows):,} images have unknown labels; "
-            "list fully labelled ones with --validation"
-        )
-    pictures = [Picture(cub.paths[row]) if whole else cropped(cub, row) for row in rows.tolist()]
-    size = embedder.model.input_size
-    scores = np.concatenate(
-        [
-            embedder.embed(np.stack([picture.pixels(size) for picture in batch])).scores
-            for batch in (pictures[i : i + BATCH] for i in range(0, len(pictures), BATCH))
-        ]
-    )
+    measured = measure(embedder, cub, validation, whole=whole)
+    scores, presence = measured.scores, measured.presence
     calibration = read_checkpoint(model).calibration
     raw = calibration.undone(scores)
     # Where it cannot be undone there is nothing to compare.
     known = ~np.isnan(raw).any(axis=0)
     stages = {"before": raw[:, known], "after": scores[:, known]} if known.any() else {}
-    groups = evaluate_groups(scores, presence, cub.vocabulary)
     report = {
         "model": name,
-        "images": len(rows),
-        "all": asdict(evaluate(scores, presence)),
-        "groups": {group: asdict(metrics) for group, metrics in groups.items()},
+        "images": len(scores),
+        "all": asdict(measured.overall),
+        "groups": {group: asdict(metrics) for group, metrics in measured.groups.items()},
         "calibration": {
             "attributes": int(known.sum()),
             **{
@@ -126,7 +103,7 @@ def main(
             f"{stage} calibration": reliability(probabilities, presence[:, known])
             for stage, probabilities in stages.items()
         }
-        draw_reliability(diagrams, f"{name} on {len(rows):,} images", diagram)
+        draw_reliability(diagrams, f"{name} on {len(scores):,} images", diagram)
 
 
 def _tables(report: Mapping[str, Any]) -> Iterator[Table]:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 
+from finetag_model.config import Head, Pretrained
+from finetag_model.config_file import config_option
 from finetag_model.console import Command, data_option, validation_option
 
 
 @click.command(cls=Command)
+@config_option
 @data_option
 @click.option(
     "--annotated",
@@ -31,7 +34,28 @@ from finetag_model.console import Command, data_option, validation_option
 @click.option(
     "--trunk-weights",
     type=click.Path(path_type=Path),
-    help="Safetensors of torchvision's `features.*`; by default torchvision downloads its own.",
+    help="Safetensors of the torchvision model; by default torchvision downloads its own.",
+)
+@click.option(
+    "--pretrained",
+    type=click.Choice(get_args(Pretrained)),
+    default="convolutions",
+    show_default=True,
+    help="What to take from it: the trunk, or VGG16's fully connected layers, too.",
+)
+@click.option(
+    "--head",
+    type=click.Choice(get_args(Head)),
+    default="bilinear",
+    show_default=True,
+    help="FineTag's bilinear pooling, or the fully connected layers of VGG16+rank.",
+)
+@click.option(
+    "--hidden",
+    type=click.IntRange(min=1),
+    default=4096,
+    show_default=True,
+    help="With --head rank: outputs of each of the fully connected layers.",
 )
 @click.option(
     "--input-size", type=click.IntRange(min=64), default=224, show_default=True, help="In pixels."
@@ -57,6 +81,30 @@ from finetag_model.console import Command, data_option, validation_option
     default=20,
     show_default=True,
     help="With --thaw; an epoch takes equally many pictures of each source.",
+)
+@click.option(
+    "--trunk-rate",
+    type=click.FloatRange(min=0, min_open=True),
+    default=7e-4,
+    show_default=True,
+    help="With --thaw: highest learning rate of the trunk.",
+)
+@click.option(
+    "--descriptor-rate",
+    type=click.FloatRange(min=0, min_open=True),
+    default=1e-3,
+    show_default=True,
+    help="Highest learning rate of the 1x1 convolution or the fully connected layers.",
+)
+@click.option(
+    "--classify-rate",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Highest learning rate of the last layer.  [default: 0.01, with --thaw 0.003]",
+)
+@click.option(
+    "--dropout",
+    type=click.FloatRange(0, 1, max_open=True),
+    help="Share of the descriptor left out.  [default: 0.3, with --thaw 0.2]",
 )
 @click.option(
     "--presence-weight",
@@ -90,11 +138,18 @@ def main(
     reference: Path | None,
     trunk: str,
     trunk_weights: Path | None,
+    pretrained: Pretrained,
+    head: Head,
+    hidden: int,
     input_size: int,
     normalise: str,
     head_epochs: int,
     thaw: int | None,
     epochs: int,
+    trunk_rate: float,
+    descriptor_rate: float,
+    classify_rate: float | None,
+    dropout: float | None,
     presence_weight: float,
     shift: int,
     mixed_precision: bool,
@@ -103,7 +158,7 @@ def main(
     name: str,
     output: Path,
 ) -> None:
-    """Train FineTag on a pretrained trunk and write the checkpoint.
+    """Train FineTag, or the paper's rival, on a pretrained trunk and write the checkpoint.
 
     A tenth of the training images is held out to calibrate the scores. `finetag-eval` measures
     the result on images that neither saw.
@@ -113,9 +168,8 @@ def main(
     from finetag_model.checkpoint import Checkpoint, write_checkpoint  # noqa: PLC0415
     from finetag_model.config import NORMALISATIONS, FineTagConfig  # noqa: PLC0415
     from finetag_model.cub import read_cub, read_full_labels  # noqa: PLC0415
-    from finetag_model.network import FineTag  # noqa: PLC0415
+    from finetag_model.pretrained import pretrained_network  # noqa: PLC0415
     from finetag_model.training import Stage  # noqa: PLC0415
-    from finetag_model.trunks import pretrained_trunk  # noqa: PLC0415
 
     started = time.monotonic()
 
@@ -133,20 +187,33 @@ def main(
     ]
     mean, std = NORMALISATIONS[normalise]
     config = FineTagConfig(
-        attributes=len(cub.vocabulary), trunk=trunk, input_size=input_size, mean=mean, std=std
+        attributes=len(cub.vocabulary),
+        trunk=trunk,
+        input_size=input_size,
+        mean=mean,
+        std=std,
+        head=head,
+        hidden=hidden,
     )
-    network = FineTag(config).eval()
-    network.trunk = pretrained_trunk(trunk, trunk_weights)
-    head = Stage(len(network.trunk), head_epochs, presence_weight=presence_weight)
-    stages = [head]
+    network = pretrained_network(config, trunk_weights, pretrained, seed)
+    fixed_trunk = Stage(
+        layer=len(network.trunk),
+        epochs=head_epochs,
+        trunk_rate=trunk_rate,
+        descriptor_rate=descriptor_rate,
+        classify_rate=1e-2 if classify_rate is None else classify_rate,
+        dropout=0.3 if dropout is None else dropout,
+        presence_weight=presence_weight,
+    )
+    stages = [fixed_trunk]
     if thaw is not None:
         stages.append(
             replace(
-                head,
+                fixed_trunk,
                 layer=thaw,
                 epochs=epochs,
-                classify_rate=3e-3,
-                dropout=0.2,
+                classify_rate=3e-3 if classify_rate is None else classify_rate,
+                dropout=0.2 if dropout is None else dropout,
                 batch=32,
                 shift=shift,
                 mixed_precision=mixed_precision,
@@ -157,6 +224,7 @@ def main(
     notes: dict[str, Any] = {
         "photographs": len(sources[0].pictures),
         "annotated": sum(len(source.pictures) for source in sources[1:]),
+        "pretrained": pretrained,
         "trunk_weights": trunk_weights.name if trunk_weights else "torchvision",
         "recipe": asdict(settings),
     }

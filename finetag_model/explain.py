@@ -28,9 +28,10 @@ from PIL import Image
 from torch import Tensor
 
 from finetag_model.checkpoint import Checkpoint
+from finetag_model.errors import CheckpointError
 from finetag_model.images import to_pixels
 from finetag_model.inference import load_network
-from finetag_model.network import signed_sqrt
+from finetag_model.network import FineTag, signed_sqrt
 from finetag_model.trunks import Grid, grid
 
 DAMPING = 0.01
@@ -83,10 +84,16 @@ class Explainer:
         """Load the network.
 
         Raises:
-            CheckpointError: weights and configuration do not fit together.
+            CheckpointError: weights and configuration do not fit together, or the head is not
+                bilinear.
         """
+        network = load_network(checkpoint)
+        if not isinstance(network, FineTag):
+            raise CheckpointError(
+                f"{checkpoint.name} has no bilinear head, and only such a head can be explained"
+            )
         self._checkpoint = checkpoint
-        self._network = load_network(checkpoint)
+        self._network = network
         self._grid = grid(self._network.trunk)
 
     def explain(self, picture: Image.Image, attributes: Sequence[str]) -> list[HeatMap]:

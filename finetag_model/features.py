@@ -18,14 +18,17 @@ from torch import Tensor, nn
 
 from finetag_model.errors import DataError
 from finetag_model.export import export_module
-from finetag_model.network import FineTag
+from finetag_model.network import AttributeNetwork
 from finetag_model.pictures import Picture
+
+Maps = NDArray[np.float16] | NDArray[np.uint8]
+"""Maps of M pictures, (M, channels, h, w): float16, or uint8 where they are the pixels."""
 
 BATCH = 16
 PCA_IMAGES = 1600
 
 
-def fit_narrow(network: FineTag, pictures: Sequence[Picture], seed: int) -> None:
+def fit_narrow(network: AttributeNetwork, pictures: Sequence[Picture], seed: int) -> None:
     """Set `network.narrow` to the main directions of the trunk's channels (PCA, not centred).
 
     The bilinear feature is then that of the full map, less the directions of least energy.
@@ -45,19 +48,20 @@ def fit_narrow(network: FineTag, pictures: Sequence[Picture], seed: int) -> None
 
 
 def keep_maps(
-    network: FineTag,
+    network: AttributeNetwork,
     layer: int,
     pictures: Sequence[Picture],
     path: Path,
     progress: Callable[[str], None],
-) -> NDArray[np.float16]:
+) -> Maps:
     """Write `network.below(..., layer)` of each picture to a .npy file; return it mapped."""
-    kept: NDArray[np.float16] | None = None
+    kept: Maps | None = None
     done = 0
     for maps in _run(network, layer, pictures):
         if kept is None:
             shape = (len(pictures), *maps.shape[1:])
-            kept = np.lib.format.open_memmap(path, "w+", np.float16, shape)
+            dtype = np.uint8 if maps.dtype == np.uint8 else np.float16
+            kept = np.lib.format.open_memmap(path, "w+", dtype, shape)
         kept[done : done + len(maps)] = maps
         done += len(maps)
         if done % (64 * BATCH) == 0:
@@ -68,9 +72,9 @@ def keep_maps(
 
 
 class _Below(nn.Module):
-    """`FineTag.below` as a module of its own, for the export."""
+    """`AttributeNetwork.below` as a module of its own, for the export."""
 
-    def __init__(self, network: FineTag, layer: int | None) -> None:
+    def __init__(self, network: AttributeNetwork, layer: int | None) -> None:
         super().__init__()
         self.network = network
         self._layer = layer
@@ -80,8 +84,8 @@ class _Below(nn.Module):
 
 
 def _run(
-    network: FineTag, layer: int | None, pictures: Sequence[Picture]
-) -> Iterator[NDArray[np.float32]]:
+    network: AttributeNetwork, layer: int | None, pictures: Sequence[Picture]
+) -> Iterator[NDArray[np.float32] | NDArray[np.uint8]]:
     """Yield `network.below(..., layer)` of the pictures, a batch at a time."""
     size = network.config.input_size
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor() as decoders:

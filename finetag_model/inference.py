@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from finetag_model.checkpoint import Checkpoint
 from finetag_model.errors import CheckpointError
-from finetag_model.network import FineTag
+from finetag_model.network import AttributeNetwork, new_network
 
 
 class InferenceNetwork(nn.Module):
@@ -36,19 +36,20 @@ class InferenceNetwork(nn.Module):
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Return scores (B, N) and visual vectors (B, D) of uint8 pixels (B, H, W, 3)."""
-        bilinear = self.network.bilinear(self.network.features(pixels))
-        scores = torch.sigmoid(self.network.classify(bilinear) * self.slope + self.offset)
-        visual = F.normalize(F.linear(bilinear, self.components, self.shift))
+        descriptor = self.network.descriptor(self.network.features(pixels))
+        scores = torch.sigmoid(self.network.classify(descriptor) * self.slope + self.offset)
+        unit = F.normalize(descriptor)
+        visual = F.normalize(F.linear(unit, self.components, self.shift))
         return scores, visual
 
 
-def load_network(checkpoint: Checkpoint) -> FineTag:
+def load_network(checkpoint: Checkpoint) -> AttributeNetwork:
     """Build the network of a checkpoint, in evaluation mode.
 
     Raises:
         CheckpointError: weights and configuration do not fit together.
     """
-    network = FineTag(checkpoint.config)
+    network = new_network(checkpoint.config)
     try:
         network.load_state_dict(
             {name: torch.from_numpy(array) for name, array in checkpoint.weights.items()}

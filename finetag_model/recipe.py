@@ -22,10 +22,10 @@ from finetag_model.errors import DataError
 from finetag_model.features import fit_narrow, keep_maps
 from finetag_model.images import image_size
 from finetag_model.labels import estimate_unknown
-from finetag_model.network import FineTag
+from finetag_model.network import AttributeNetwork
 from finetag_model.pictures import Picture, cropped
 from finetag_model.projection import Projection, fit_projection
-from finetag_model.training import Stage, apply, initialise_head, train_stage
+from finetag_model.training import Stage, apply, train_stage
 from finetag_model.vocabulary import Vocabulary
 
 WHOLE_SHARE = 0.8
@@ -99,14 +99,17 @@ class Recipe:
 
 
 def train(
-    network: FineTag, sources: Sequence[TrainingSet], recipe: Recipe, say: Callable[[str], None]
+    network: AttributeNetwork,
+    sources: Sequence[TrainingSet],
+    recipe: Recipe,
+    say: Callable[[str], None],
 ) -> tuple[Calibration, Projection]:
     """Train a network whose trunk is pretrained, in place.
 
     Calibration and thresholds are fitted on the held-out subjects.
 
     Args:
-        network: with the trunk's weights loaded.
+        network: as `pretrained_network` makes it.
         sources: what to train on; `Stage` says how several are balanced.
         recipe: how.
         say: takes a line of progress now and then.
@@ -133,15 +136,14 @@ def train(
     say(f"{(~held_out).sum():,} pictures to train on, {held_out.sum():,} to calibrate on")
     network.to(memory_format=torch.channels_last)  # how convolutions on a CPU run fastest
     fit_narrow(network, pictures, recipe.seed)
-    initialise_head(network, recipe.seed)
     with tempfile.TemporaryDirectory() as folder:
         for number, stage in enumerate(recipe.stages):
             path = Path(folder) / f"stage-{number}.npy"
             maps = keep_maps(network, stage.layer, pictures, path, say)
             train_stage(network, maps, presence, rows, stage, recipe.seed + number, say)
-        logits, bilinear = apply(network, maps, stage.layer)
+        logits, descriptors = apply(network, maps, stage.layer)
         del maps  # Windows cannot remove a file that is mapped
-    projection = fit_projection(bilinear[~held_out], recipe.visual_dim, recipe.seed)
+    projection = fit_projection(descriptors[~held_out], recipe.visual_dim, recipe.seed)
     return fit_calibration(logits[held_out], presence[held_out]), projection
 
 

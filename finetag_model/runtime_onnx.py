@@ -19,7 +19,7 @@ from finetag_model.checkpoint import Checkpoint
 from finetag_model.embedder import Embedding, ModelInfo
 from finetag_model.errors import CheckpointError
 
-GRAPH_VERSION = 1
+GRAPH_VERSION = 2
 """Raised whenever `InferenceNetwork` changes, so that graphs of the old one are not used."""
 
 

@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from finetag_model.features import Maps
 from finetag_model.loss import lsep_loss, presence_loss
-from finetag_model.network import FineTag
+from finetag_model.network import AttributeNetwork
 
-EVALUATION_BATCH = 64
+EVALUATION_BATCH = 16
 
 
 @dataclass(frozen=True)
@@ -31,9 +32,9 @@ class Stage:
             below means that only the head is.
         epochs: passes over the smallest source of pictures.
         trunk_rate: highest learning rate of the trunk's trained layers and the narrow one.
-        reduce_rate: highest learning rate of the 1x1 convolution.
+        descriptor_rate: highest learning rate of `AttributeNetwork.descriptor_layers`.
         classify_rate: highest learning rate of the linear layer.
-        dropout: share of the bilinear feature left out at each step.
+        dropout: of `AttributeNetwork.descriptor`.
         presence_weight: of `presence_loss`, beside the ranking loss; 0 is the paper.
         shift: cells by which the maps are moved at most, each way, their edges repeated.
         mixed_precision: whether the trunk's trained layers compute in bfloat16, which is twice
@@ -45,7 +46,7 @@ class Stage:
     layer: int
     epochs: int
     trunk_rate: float = 7e-4
-    reduce_rate: float = 1e-3
+    descriptor_rate: float = 1e-3
     classify_rate: float = 1e-2
     dropout: float = 0.3
     presence_weight: float = 0.0
@@ -55,17 +56,18 @@ class Stage:
     weight_decay: float = 1e-4
 
 
-def initialise_head(network: FineTag, seed: int) -> None:
+def initialise_head(network: AttributeNetwork, seed: int) -> None:
     """Give the head random weights from which a linear layer on unit vectors learns fast."""
     torch.manual_seed(seed)
-    network.reduce.reset_parameters()
+    for layer in network.descriptor_layers:
+        layer.reset_parameters()
     nn.init.normal_(network.classify.weight, std=0.01)
     nn.init.zeros_(network.classify.bias)
 
 
 def train_stage(
-    network: FineTag,
-    maps: NDArray[np.float16],
+    network: AttributeNetwork,
+    maps: Maps,
     presence: NDArray[np.float32],
     sources: Sequence[NDArray[np.int64]],
     stage: Stage,
@@ -76,7 +78,7 @@ def train_stage(
 
     Args:
         network: its trunk below `stage.layer` is not touched.
-        maps: float16 (M, ...), what `network.below(..., stage.layer)` makes of M pictures.
+        maps: (M, ...), what `network.below(..., stage.layer)` makes of M pictures.
         presence: float32 (M, N), as `lsep_loss` takes it.
         sources: the rows of both to train on, int64, by where they come from. An epoch takes
             as many of each source as the smallest has.
@@ -88,7 +90,7 @@ def train_stage(
     order = np.random.default_rng(seed)
     above = network.trunk[stage.layer :]
     groups = [
-        (network.reduce.parameters(), stage.reduce_rate),
+        *((layer.parameters(), stage.descriptor_rate) for layer in network.descriptor_layers),
         (network.classify.parameters(), stage.classify_rate),
     ]
     if len(above):
@@ -123,8 +125,7 @@ def train_stage(
             x = _tensor(_varied(maps[batch], stage.shift, order))
             with torch.autocast("cpu", torch.bfloat16, enabled=stage.mixed_precision):
                 features = network.above(x, stage.layer)
-            bilinear = network.bilinear(features.float())
-            logits = network.classify(F.dropout(bilinear, stage.dropout))
+            logits = network.classify(network.descriptor(features.float(), stage.dropout))
             target = torch.from_numpy(presence[batch])
             loss = lsep_loss(logits, target)
             if stage.presence_weight:
@@ -138,22 +139,20 @@ def train_stage(
 
 
 def apply(
-    network: FineTag, maps: NDArray[np.float16], layer: int
+    network: AttributeNetwork, maps: Maps, layer: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return the logits (M, N) and bilinear features (M, C r) of kept maps, float32."""
-    logits, bilinear = [], []
+    """Return the logits (M, N) and descriptors (M, F), of length 1, of kept maps; float32."""
+    logits, descriptors = [], []
     with torch.inference_mode():
         for start in range(0, len(maps), EVALUATION_BATCH):
             x = _tensor(maps[start : start + EVALUATION_BATCH])
-            feature = network.bilinear(network.above(x, layer))
-            bilinear.append(feature.numpy())
-            logits.append(network.classify(feature).numpy())
-    return np.concatenate(logits), np.concatenate(bilinear)
+            descriptor = network.descriptor(network.above(x, layer))
+            descriptors.append(F.normalize(descriptor).numpy())
+            logits.append(network.classify(descriptor).numpy())
+    return np.concatenate(logits), np.concatenate(descriptors)
 
 
-def _varied(
-    maps: NDArray[np.float16], shift: int, random: np.random.Generator
-) -> NDArray[np.float16]:
+def _varied(maps: Maps, shift: int, random: np.random.Generator) -> Maps:
     """Move the maps of a batch, and mirror half of the batches: neither changes an attribute."""
     rows, columns = (
         np.clip(np.arange(cells) + random.integers(-shift, shift + 1), 0, cells - 1)
@@ -164,5 +163,5 @@ def _varied(
     return maps[:, :, rows[:, None], columns]
 
 
-def _tensor(maps: NDArray[np.float16]) -> Tensor:
+def _tensor(maps: Maps) -> Tensor:
     return torch.from_numpy(maps.astype(np.float32)).contiguous(memory_format=torch.channels_last)

@@ -108,7 +108,7 @@ def pretrained_trunk(kind: str, path: Path | None) -> nn.Sequential:
         raise CheckpointError(f"unknown trunk {kind!r}; known: {', '.join(TRUNKS)}")
     trunk = TRUNKS[kind].build()
     own = trunk.state_dict()
-    tensors = _downloaded(TRUNKS[kind].pretrained) if path is None else _read(path)
+    tensors = torchvision_weights(kind, path)
     weights = {name.removeprefix("features."): tensor for name, tensor in tensors.items()}
     try:
         trunk.load_state_dict({name: weights[name] for name in own if name in weights})
@@ -118,6 +118,19 @@ def pretrained_trunk(kind: str, path: Path | None) -> nn.Sequential:
             f"{path or 'the download'} holds no weights for {kind}: {detail}"
         ) from None
     return _folded(trunk)
+
+
+def torchvision_weights(kind: str, path: Path | None) -> dict[str, Tensor]:
+    """Return all weights, by torchvision's names, in a file or of torchvision's own download.
+
+    Args:
+        kind: a key of `TRUNKS`.
+        path: a safetensors file; None lets torchvision download its own.
+
+    Raises:
+        CheckpointError: the file is missing or damaged, or the download failed.
+    """
+    return _downloaded(TRUNKS[kind].pretrained) if path is None else _read(path)
 
 
 def _read(path: Path) -> dict[str, Tensor]:

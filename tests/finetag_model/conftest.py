@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 import pytest
@@ -16,8 +16,8 @@ from torch import nn
 from finetag_model.calibration import Calibration
 from finetag_model.checkpoint import Checkpoint, write_checkpoint
 from finetag_model.cli_train import main as finetag_train
-from finetag_model.config import FineTagConfig
-from finetag_model.network import FineTag
+from finetag_model.config import FineTagConfig, Head
+from finetag_model.network import FineTag, Vgg16Rank, new_network
 from finetag_model.projection import Projection
 from finetag_model.trunks import TRUNKS, Trunk, pretrained_trunk
 from finetag_model.vocabulary import Vocabulary
@@ -142,19 +142,41 @@ def tiny_network(tiny_trunk: str) -> FineTag:
         return FineTag(config).eval()
 
 
-@pytest.fixture(scope="session")
-def tiny_checkpoint(trunk_weights: Path) -> Checkpoint:
+@pytest.fixture
+def tiny_rival(tiny_trunk: str) -> Vgg16Rank:
+    """The same with fully connected layers of 8."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        config = FineTagConfig(
+            len(NAMES), tiny_trunk, width=4, input_size=16, head="rank", hidden=8
+        )
+        return Vgg16Rank(config).eval()
+
+
+@pytest.fixture(scope="session", params=get_args(Head))
+def tiny_checkpoint(request: pytest.FixtureRequest, trunk_weights: Path) -> Checkpoint:
     """A checkpoint with a random MobileNetV2: six attributes, 64 px, 8 visual dimensions."""
-    config = FineTagConfig(len(NAMES), "mobilenet_v2", width=32, reduced=4, input_size=64)
+    return make_checkpoint(request.param, trunk_weights)
+
+
+@pytest.fixture(scope="session")
+def bilinear_checkpoint(trunk_weights: Path) -> Checkpoint:
+    """The one of them that is FineTag."""
+    return make_checkpoint("bilinear", trunk_weights)
+
+
+def make_checkpoint(head: Head, trunk_weights: Path) -> Checkpoint:
+    config = FineTagConfig(len(NAMES), width=32, reduced=4, input_size=64, head=head, hidden=24)
     with torch.random.fork_rng():
         torch.manual_seed(1)
-        network = FineTag(config)
+        network = new_network(config)
         nn.init.normal_(network.narrow.weight, std=0.03)
         nn.init.normal_(network.classify.weight, std=3.0)
     network.trunk = pretrained_trunk("mobilenet_v2", trunk_weights)
     random = np.random.default_rng(0)
     n = len(NAMES)
-    basis, _ = np.linalg.qr(random.normal(size=(32 * 4, 8)))
+    size = network.classify.in_features
+    basis, _ = np.linalg.qr(random.normal(size=(size, 8)))
     return Checkpoint(
         name="tiny",
         config=config,
@@ -166,7 +188,7 @@ def tiny_checkpoint(trunk_weights: Path) -> Checkpoint:
             thresholds=random.uniform(0.3, 0.7, n).astype(np.float32),
         ),
         projection=Projection(
-            mean=random.normal(size=32 * 4).astype(np.float32) / 100,
+            mean=random.normal(size=size).astype(np.float32) / 100,
             components=basis.T.astype(np.float32),
         ),
         notes={"seed": 1},

@@ -6,7 +6,7 @@ import hashlib
 import json
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +56,13 @@ def test_what_is_written_is_read(tiny_checkpoint: Checkpoint, checkpoint_path: P
     np.testing.assert_array_equal(
         read.projection.components, tiny_checkpoint.projection.components.astype(np.float16)
     )
+
+
+def test_a_checkpoint_from_before_there_was_a_rival(checkpoint_path: Path, tmp_path: Path) -> None:
+    config = asdict(read_checkpoint(checkpoint_path).config)
+    del config["head"], config["hidden"]
+    path = rewrite(checkpoint_path, tmp_path / "old", config=config)
+    assert read_checkpoint(path).config.head == "bilinear"
 
 
 def test_writing_what_was_read_changes_nothing(checkpoint_path: Path, tmp_path: Path) -> None:

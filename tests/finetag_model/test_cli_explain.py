@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from finetag_model.checkpoint import Checkpoint
+from finetag_model.checkpoint import Checkpoint, write_checkpoint
 from finetag_model.cli_explain import main
 from finetag_model.explain import Explainer
 from finetag_model.images import load_rgb
@@ -26,6 +26,15 @@ def picture(tmp_path: Path) -> Path:
     exif[0x0112] = 6
     path = tmp_path / "bird.jpg"
     image.save(path, exif=exif)
+    return path
+
+
+@pytest.fixture(scope="module")
+def checkpoint_path(
+    bilinear_checkpoint: Checkpoint, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
+    write_checkpoint(bilinear_checkpoint, path)
     return path
 
 
@@ -52,11 +61,11 @@ def refusal(result: Result, exit_code: int = 1) -> str:
 
 
 def test_it_writes_the_upright_picture_and_prints_the_probability(
-    run: Run, picture: Path, tiny_checkpoint: Checkpoint, tmp_path: Path
+    run: Run, picture: Path, bilinear_checkpoint: Checkpoint, tmp_path: Path
 ) -> None:
     result = run("upper_color=red")
     assert result.exit_code == 0, result.output
-    (heat,) = Explainer(tiny_checkpoint).explain(load_rgb(picture), ["upper_color=red"])
+    (heat,) = Explainer(bilinear_checkpoint).explain(load_rgb(picture), ["upper_color=red"])
     name, probability = result.stdout.split()
     assert name == "upper_color=red"
     assert float(probability) == pytest.approx(

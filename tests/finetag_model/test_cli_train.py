@@ -61,6 +61,30 @@ def test_what_it_trained_reads_the_colours(trained: tuple[Result, Path], cub_fol
     assert metrics.avgprec > 0.8
 
 
+def test_the_rival_is_trained_by_a_configuration_too(
+    cub_folder: Path, trunk_weights: Path, tmp_path: Path
+) -> None:
+    config, output = tmp_path / "rival.toml", tmp_path / "rival.safetensors"
+    config.write_text(
+        'name = "rival"\nhead = "rank"\nhidden = 16\ninput-size = 64\nhead-epochs = 2\n'
+        "visual-dim = 8\ndropout = 0.5\nclassify-rate = 0.004\ndescriptor-rate = 0.003\n"
+    )
+    options = ("--trunk-weights", trunk_weights, "--output", output, "--head-epochs", 1)
+    result = run("--config", config, "--data", cub_folder, *options)
+    assert result.exit_code == 0, result.output
+    checkpoint = read_checkpoint(output)
+    assert (checkpoint.name, checkpoint.config.head, checkpoint.config.hidden) == (
+        "rival",
+        "rank",
+        16,
+    )
+    (stage,) = checkpoint.notes["recipe"]["stages"]
+    rates = (stage["dropout"], stage["classify_rate"], stage["descriptor_rate"])
+    assert rates == (0.5, 0.004, 0.003)
+    assert stage["epochs"] == 1  # what is typed goes before the configuration
+    assert load_embedder(output, "torch").model.visual_dim == 8
+
+
 def run(*arguments: object) -> Result:
     return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
@@ -87,6 +111,10 @@ def test_missing_data(tmp_path: Path) -> None:
     [
         (["--trunk", "vgg99"], "unknown trunk 'vgg99'"),
         (["--trunk-weights", "none.safetensors"], "cannot read trunk weights none.safetensors"),
+        (
+            ["--config", "table1/vgg16-rank-all", "--hidden", "8", "--trunk-weights", "none"],
+            "cannot read trunk weights none",
+        ),
         (["--annotated", "none.csv"], "cannot read none.csv"),
         (["--validation", "none.txt"], "cannot read none.txt"),
         (["--reference", "none.txt"], "cannot read none.txt"),
@@ -108,6 +136,12 @@ def test_a_missing_photograph_is_named(
     gone.unlink()
     options = ("--trunk-weights", trunk_weights, "--output", tmp_path / "m.safetensors")
     assert f"{gone} does not exist" in refusal(run("--data", folder, *options))
+
+
+def test_mobilenet_has_no_fully_connected_layers(cub_folder: Path, tmp_path: Path) -> None:
+    options = ("--output", tmp_path / "m.safetensors", "--head", "rank", "--pretrained", "all")
+    line = refusal(run("--data", cub_folder, "--hidden", 8, *options), exit_code=2)
+    assert "only VGG16 has fully connected layers" in line
 
 
 def test_too_few_pictures(

@@ -75,10 +75,11 @@ def test_scores_and_visual_vectors_are_as_documented(
     network = load_network(checkpoint)
     pixels = random_pixels(4)
     with torch.inference_mode():
-        feature = network.bilinear(network.features(torch.from_numpy(pixels)))
-        logits = network.classify(feature).numpy()
+        descriptor = network.descriptor(network.features(torch.from_numpy(pixels)))
+        logits = network.classify(descriptor).numpy()
     calibration, projection = checkpoint.calibration, checkpoint.projection
-    visual = (feature.numpy() - projection.mean) @ projection.components.T
+    unit = descriptor.numpy() / np.linalg.norm(descriptor.numpy(), axis=1, keepdims=True)
+    visual = (unit - projection.mean) @ projection.components.T
     visual /= np.linalg.norm(visual, axis=1, keepdims=True)
     embedding = embedders["torch"].embed(pixels)
     scores = expit(logits * calibration.slope + calibration.offset)
@@ -208,7 +209,7 @@ def test_weights_that_do_not_fit(tiny_checkpoint: Checkpoint, tmp_path: Path, ch
     if change == "missing":
         del weights["classify.bias"]
     else:
-        weights["reduce.weight"] = weights["reduce.weight"][:2]
+        weights["classify.weight"] = weights["classify.weight"][:2]
     path = tmp_path / "odd.safetensors"
     write_checkpoint(replace(tiny_checkpoint, weights=weights), path)
     with pytest.raises(CheckpointError, match="the weights do not fit the network") as error:

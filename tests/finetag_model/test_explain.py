@@ -9,7 +9,7 @@ from PIL import Image
 
 from benchmarks.explain import localisation
 from finetag_model.checkpoint import read_checkpoint
-from finetag_model.errors import UsageError
+from finetag_model.errors import CheckpointError, UsageError
 from finetag_model.explain import DAMPING, Explainer, HeatMap, evidence
 from finetag_model.images import to_pixels
 from finetag_model.inference import load_network
@@ -25,13 +25,13 @@ def noise(size: tuple[int, int] = (90, 60), seed: int = 0) -> Image.Image:
     return Image.fromarray(pixels)
 
 
-def test_evidence_adds_up_to_the_logit_less_its_bias(tiny_checkpoint: Checkpoint) -> None:
-    network = load_network(tiny_checkpoint)
-    names = tiny_checkpoint.vocabulary.names
+def test_evidence_adds_up_to_the_logit_less_its_bias(bilinear_checkpoint: Checkpoint) -> None:
+    network = load_network(bilinear_checkpoint)
+    names = bilinear_checkpoint.vocabulary.names
     pixels = torch.tensor(to_pixels(noise(), 64)[None])
     with torch.inference_mode():
         expected = (network(pixels)[0] - network.classify.bias).numpy()
-    maps = Explainer(tiny_checkpoint).explain(noise(), names)
+    maps = Explainer(bilinear_checkpoint).explain(noise(), names)
     assert [heat.attribute for heat in maps] == list(names)
     for heat, logit in zip(maps, expected, strict=True):
         assert heat.evidence.dtype == np.float32
@@ -75,19 +75,27 @@ def test_a_map_of_zeros_has_no_evidence() -> None:
     assert not evidence(x, r, torch.ones(1, 8).double()).any()
 
 
-def test_the_probability_is_the_calibrated_one(tiny_checkpoint: Checkpoint) -> None:
-    name = tiny_checkpoint.vocabulary.names[4]
-    (heat,) = Explainer(tiny_checkpoint).explain(noise(), [name.upper()])
+def test_the_probability_is_the_calibrated_one(bilinear_checkpoint: Checkpoint) -> None:
+    name = bilinear_checkpoint.vocabulary.names[4]
+    (heat,) = Explainer(bilinear_checkpoint).explain(noise(), [name.upper()])
     with torch.inference_mode():
-        logits = load_network(tiny_checkpoint)(torch.tensor(to_pixels(noise(), 64)[None])).numpy()
-    expected = tiny_checkpoint.calibration.probabilities(logits)[0, 4]
+        logits = load_network(bilinear_checkpoint)(
+            torch.tensor(to_pixels(noise(), 64)[None])
+        ).numpy()
+    expected = bilinear_checkpoint.calibration.probabilities(logits)[0, 4]
     assert heat.attribute == name
     assert heat.probability == pytest.approx(expected, abs=1e-5)
 
 
-def test_unknown_attributes_are_told_apart(tiny_checkpoint: Checkpoint) -> None:
+@pytest.mark.parametrize("tiny_checkpoint", ["rank"], indirect=True)
+def test_only_a_bilinear_head_is_explained(tiny_checkpoint: Checkpoint) -> None:
+    with pytest.raises(CheckpointError, match="tiny has no bilinear head"):
+        Explainer(tiny_checkpoint)
+
+
+def test_unknown_attributes_are_told_apart(bilinear_checkpoint: Checkpoint) -> None:
     with pytest.raises(UsageError, match="nearest: red"):
-        Explainer(tiny_checkpoint).explain(noise(), ["upper_color=redd"])
+        Explainer(bilinear_checkpoint).explain(noise(), ["upper_color=redd"])
 
 
 @pytest.mark.parametrize(

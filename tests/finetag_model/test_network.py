@@ -3,10 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from finetag_model.config import NORMALISATIONS, FineTagConfig
 from finetag_model.errors import CheckpointError
-from finetag_model.network import FineTag, signed_sqrt
+from finetag_model.network import FineTag, Vgg16Rank, new_network, signed_sqrt
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +40,7 @@ def test_shapes_are_those_of_the_paper(paper: FineTag) -> None:
     photographs = torch.zeros(2, 224, 224, 3, dtype=torch.uint8, device="meta")
     features = paper.features(photographs)
     assert features.shape == (2, 512, 14, 14)
-    assert paper.bilinear(features).shape == (2, 10_240)
+    assert paper.descriptor(features).shape == (2, 10_240)
     assert paper(photographs).shape == (2, 312)
 
 
@@ -48,7 +49,49 @@ def test_every_trunk_gives_the_bilinear_feature_its_size() -> None:
         network = FineTag(FineTagConfig(attributes=312, trunk="mobilenet_v2"))
         photographs = torch.zeros(1, 224, 224, 3, dtype=torch.uint8)
     assert network.narrow.weight.shape == (512, 1280, 1, 1)
-    assert network.bilinear(network.features(photographs)).shape == (1, 10_240)
+    assert network.descriptor(network.features(photographs)).shape == (1, 10_240)
+
+
+def test_the_rival_is_vgg16_with_its_fully_connected_layers() -> None:
+    with torch.device("meta"):
+        rival = new_network(FineTagConfig(attributes=312, trunk="vgg16", head="rank"))
+        photographs = torch.zeros(2, 448, 448, 3, dtype=torch.uint8)
+    head = (25_088 * 4096 + 4096) + (4096 * 4096 + 4096) + (4096 * 312 + 312)
+    assert head == 120_824_120
+    assert parameters(*rival.descriptor_layers, rival.classify) == head
+    assert parameters(rival) == 135_538_808
+    assert rival.descriptor(rival.features(photographs)).shape == (2, 4096)
+    assert rival(photographs).shape == (2, 312)
+
+
+@pytest.mark.parametrize("side", [4, 14, 21])
+def test_the_rivals_descriptor_is_fc7_of_torchvision(tiny_rival: Vgg16Rank, side: int) -> None:
+    features = torch.randn(2, 4, side, side, generator=torch.Generator().manual_seed(0))
+    fc6, fc7 = tiny_rival.descriptor_layers
+    vgg16 = nn.Sequential(
+        *(nn.MaxPool2d(2, 2), nn.AdaptiveAvgPool2d((7, 7)), nn.Flatten()),
+        *(fc6, nn.ReLU(), nn.Dropout(), fc7, nn.ReLU()),
+    ).eval()
+    descriptor = tiny_rival.descriptor(features)
+    torch.testing.assert_close(descriptor, vgg16(features))
+    torch.testing.assert_close(tiny_rival.head(features), tiny_rival.classify(descriptor))
+
+
+def test_dropout_leaves_out_a_share_of_the_descriptor(
+    tiny_network: FineTag, tiny_rival: Vgg16Rank
+) -> None:
+    features = torch.rand(50, 4, 14, 14, generator=torch.Generator().manual_seed(0))
+    for network in (tiny_network, tiny_rival):
+        torch.manual_seed(0)
+        whole, part = network.descriptor(features), network.descriptor(features, 0.5)
+        left_out = (part == 0)[whole > 0].float().mean().item()
+        assert left_out == pytest.approx(0.5, abs=0.1)
+
+
+def test_an_unknown_head_is_refused() -> None:
+    config = FineTagConfig(1, head="linear")  # type: ignore[arg-type]  # as a file may hold it
+    with pytest.raises(CheckpointError, match="unknown head 'linear'; known: bilinear, rank"):
+        new_network(config)
 
 
 def test_an_unknown_trunk_is_refused() -> None:
@@ -61,7 +104,7 @@ def test_pooling_is_the_mean_outer_product_over_locations(tiny_network: FineTag)
     features = torch.from_numpy(np.random.default_rng(0).normal(size=(2, 4, 5, 3)))
     weight = network.reduce.weight.detach().numpy()[:, :, 0, 0]
     bias = network.reduce.bias.detach().numpy()
-    result = network.bilinear(features).detach().numpy()
+    result = network.descriptor(features).detach().numpy()
     for image, row in zip(features.numpy(), result, strict=True):
         pooled = np.zeros((4, 2))
         for y in range(5):
@@ -76,13 +119,13 @@ def test_pooling_is_the_mean_outer_product_over_locations(tiny_network: FineTag)
 def test_pooling_knows_no_places(tiny_network: FineTag) -> None:
     features = torch.randn(1, 4, 4, 4, generator=torch.Generator().manual_seed(0))
     turned = features.flatten(2).flip(2).view(1, 4, 4, 4)
-    torch.testing.assert_close(tiny_network.bilinear(turned), tiny_network.bilinear(features))
+    torch.testing.assert_close(tiny_network.descriptor(turned), tiny_network.descriptor(features))
 
 
 def test_the_whole_is_its_parts(tiny_network: FineTag, pixels: torch.Tensor) -> None:
     features = tiny_network.features(pixels)
     assert features.shape == (3, 4, 4, 4)
-    bilinear = tiny_network.bilinear(features)
+    bilinear = tiny_network.descriptor(features)
     assert bilinear.shape == (3, 8)
     torch.testing.assert_close(bilinear.norm(dim=1), torch.ones(3))
     logits = tiny_network(pixels)
@@ -108,9 +151,15 @@ def test_pixels_are_normalised_channel_by_channel(
     mean, std = NORMALISATIONS[normalisation]
     network = FineTag(FineTagConfig(6, tiny_trunk, 4, 2, 16, mean, std))
     expected = (pixels.numpy() / 255 - np.array(mean)) / np.array(std)
-    np.testing.assert_allclose(
-        network.below(pixels, 0).numpy(), expected.transpose(0, 3, 1, 2), rtol=1e-4, atol=1e-5
-    )
+    seen: list[torch.Tensor] = []
+    network.trunk[0].register_forward_pre_hook(lambda _, inputs: seen.extend(inputs))
+    network.features(pixels)
+    network.above(network.below(pixels, 0), 0)
+    assert len(seen) == 2
+    for images in seen:
+        np.testing.assert_allclose(
+            images.numpy(), expected.transpose(0, 3, 1, 2), rtol=1e-4, atol=1e-5
+        )
 
 
 def test_normalisation_is_no_part_of_the_weights(tiny_network: FineTag) -> None:

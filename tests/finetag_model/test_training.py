@@ -8,8 +8,9 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from finetag_model.features import Maps
 from finetag_model.loss import lsep_loss
-from finetag_model.network import FineTag
+from finetag_model.network import AttributeNetwork, FineTag, Vgg16Rank
 from finetag_model.training import Stage, apply, initialise_head, train_stage
 
 IMAGES = 90
@@ -42,13 +43,14 @@ def network(tiny_network: FineTag) -> FineTag:
     return tiny_network
 
 
-def maps_below(network: FineTag, layer: int, pixels: NDArray[np.uint8]) -> NDArray[np.float16]:
+def maps_below(network: AttributeNetwork, layer: int, pixels: NDArray[np.uint8]) -> Maps:
     with torch.inference_mode():
-        return network.below(torch.from_numpy(pixels), layer).numpy().astype(np.float16)
+        maps = network.below(torch.from_numpy(pixels), layer).numpy()
+    return maps.astype(np.float16) if layer else maps
 
 
 def train(
-    network: FineTag,
+    network: AttributeNetwork,
     stage: Stage,
     pixels: NDArray[np.uint8],
     presence: NDArray[np.float32],
@@ -62,7 +64,7 @@ def train(
     return lines
 
 
-def changed(before: FineTag, after: FineTag) -> set[str]:
+def changed(before: AttributeNetwork, after: AttributeNetwork) -> set[str]:
     """Return the parts of the network that have other weights than before."""
     old, new = before.state_dict(), after.state_dict()
     return {name.rpartition(".")[0] for name in old if not torch.equal(old[name], new[name])}
@@ -92,6 +94,16 @@ def test_the_layers_from_one_on_are_trained(
     before = copy.deepcopy(network)
     train(network, replace(ALL, layer=layer), pixels, presence)
     assert changed(before, network) == {"reduce", "classify", "narrow"} | parts
+
+
+def test_the_rival_learns_end_to_end(
+    tiny_rival: Vgg16Rank, pixels: NDArray[np.uint8], presence: NDArray[np.float32]
+) -> None:
+    before = copy.deepcopy(tiny_rival)
+    lines = train(tiny_rival, replace(ALL, epochs=12, trunk_rate=3e-3), pixels, presence)
+    assert changed(before, tiny_rival) == {"trunk.0", "trunk.2", "narrow", "fc6", "fc7", "classify"}
+    losses = [float(line.split()[-1]) for line in lines]
+    assert losses[-1] < losses[0]
 
 
 def test_a_seed_always_gives_the_same_network(
@@ -213,7 +225,7 @@ def test_cross_entropy_makes_logits_comparable_across_images(
 
 def test_apply_is_the_network(network: FineTag, pixels: NDArray[np.uint8]) -> None:
     with torch.inference_mode():
-        bilinear = network.bilinear(network.features(torch.from_numpy(pixels))).numpy()
+        bilinear = network.descriptor(network.features(torch.from_numpy(pixels))).numpy()
         logits = network(torch.from_numpy(pixels)).numpy()
     for layer in (0, 2, 4):
         got_logits, got_bilinear = apply(network, maps_below(network, layer, pixels), layer)

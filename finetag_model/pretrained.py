@@ -1,0 +1,61 @@
+"""The network that a training starts from: weights from ImageNet where there are any.
+
+The rest is random. The trunks themselves, and the reading of their weights, live in `trunks`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from finetag_model.config import FineTagConfig, Pretrained
+from finetag_model.errors import CheckpointError, UsageError
+from finetag_model.network import AttributeNetwork, Vgg16Rank, new_network
+from finetag_model.training import initialise_head
+from finetag_model.trunks import pretrained_trunk, torchvision_weights
+
+
+def pretrained_network(
+    config: FineTagConfig, path: Path | None, pretrained: Pretrained, seed: int
+) -> AttributeNetwork:
+    """Return a network to train, in evaluation mode.
+
+    Args:
+        config: of the network.
+        path: a safetensors file of a torchvision model; None lets torchvision download its own.
+        pretrained: `convolutions` takes the trunk from there; `all` fc6 and fc7 of VGG16, too.
+        seed: of the random weights of all other layers.
+
+    Raises:
+        CheckpointError: the weights are missing, damaged, or of another architecture.
+        UsageError: `all`, and the network is not VGG16 with its fully connected layers.
+    """
+    network = new_network(config).eval()
+    initialise_head(network, seed)
+    if pretrained == "all":
+        if not isinstance(network, Vgg16Rank) or config.trunk != "vgg16":
+            raise UsageError(
+                "only VGG16 has fully connected layers to take from ImageNet: "
+                "pretrained = all needs the head rank and the trunk vgg16"
+            )
+        _load_fully_connected(network, path)
+    network.trunk = pretrained_trunk(config.trunk, path)
+    return network
+
+
+def _load_fully_connected(network: Vgg16Rank, path: Path | None) -> None:
+    """Take fc6 and fc7 from torchvision's `classifier.0` and `classifier.3`."""
+    weights = torchvision_weights("vgg16", path)
+    try:
+        for layer, name in ((network.fc6, "classifier.0"), (network.fc7, "classifier.3")):
+            layer.load_state_dict(
+                {key: weights[f"{name}.{key}"] for key in ("weight", "bias")}, strict=True
+            )
+    except KeyError as error:
+        detail = f"there is no {error.args[0]}"
+    except RuntimeError as error:
+        detail = " ".join(str(error).split())[:200]
+    else:
+        return
+    raise CheckpointError(
+        f"{path or 'the download'} holds no fully connected layers of this network: {detail}"
+    )

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from finetag_model.config import FineTagConfig
+from finetag_model.errors import CheckpointError, UsageError
+from finetag_model.pretrained import pretrained_network
+from finetag_model.trunks import new_trunk
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+RIVAL = FineTagConfig(6, "vgg16", input_size=64, head="rank", hidden=8)
+
+
+@pytest.fixture(scope="module")
+def vgg16_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Weights of the names and shapes of torchvision's VGG16, with 8 for 4096."""
+    generator = torch.Generator().manual_seed(0)
+    with torch.device("meta"):
+        shapes = {f"features.{key}": t.shape for key, t in new_trunk("vgg16").state_dict().items()}
+    for name, inputs, outputs in (("0", 25_088, 8), ("3", 8, 8), ("6", 8, 1000)):
+        shapes[f"classifier.{name}.weight"] = torch.Size([outputs, inputs])
+        shapes[f"classifier.{name}.bias"] = torch.Size([outputs])
+    path = tmp_path_factory.mktemp("vgg16") / "vgg16.safetensors"
+    save_file({key: torch.rand(s, generator=generator) for key, s in shapes.items()}, path)
+    return path
+
+
+def test_all_takes_the_fully_connected_layers_too(vgg16_weights: Path) -> None:
+    weights = load_file(vgg16_weights)
+    state = pretrained_network(RIVAL, vgg16_weights, "all", seed=0).state_dict()
+    for own, theirs in (
+        ("fc6", "classifier.0"),
+        ("fc7", "classifier.3"),
+        ("trunk.0", "features.0"),
+    ):
+        for key in ("weight", "bias"):
+            assert torch.equal(state[f"{own}.{key}"], weights[f"{theirs}.{key}"])
+    assert state["classify.weight"].shape == (6, 8)
+
+
+def test_convolutions_leaves_the_rest_to_the_seed(vgg16_weights: Path) -> None:
+    weights = load_file(vgg16_weights)
+    first, same, other = (
+        pretrained_network(RIVAL, vgg16_weights, "convolutions", seed).state_dict()
+        for seed in (0, 0, 1)
+    )
+    assert torch.equal(first["trunk.28.weight"], weights["features.28.weight"])
+    for key in ("fc6.weight", "fc7.weight", "classify.weight"):
+        assert torch.equal(first[key], same[key])
+        assert not torch.equal(first[key], other[key])
+    assert not torch.equal(first["fc6.weight"], weights["classifier.0.weight"])
+
+
+@pytest.mark.parametrize("change", [{"head": "bilinear"}, {"trunk": "mobilenet_v2"}])
+def test_only_vgg16_has_more_than_convolutions(change: dict[str, str], tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="only VGG16 has fully connected layers"):
+        pretrained_network(replace(RIVAL, **change), tmp_path, "all", seed=0)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("hidden", "without", "reason"),
+    [(8, "classifier.3.bias", "there is no classifier.3.bias"), (9, None, "size mismatch")],
+)
+def test_weights_without_these_layers(
+    vgg16_weights: Path, tmp_path: Path, hidden: int, without: str | None, reason: str
+) -> None:
+    weights = load_file(vgg16_weights)
+    path = tmp_path / "part.safetensors"
+    save_file({key: tensor for key, tensor in weights.items() if key != without}, path)
+    start = re.escape(f"{path} holds no fully connected layers of this network: ")
+    with pytest.raises(CheckpointError, match=f"^{start}.*{reason}") as error:
+        pretrained_network(replace(RIVAL, hidden=hidden), path, "all", seed=0)
+    assert "\n" not in str(error.value)
