@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -25,6 +24,7 @@ from finetag_model.calibration import Calibration
 from finetag_model.config import FineTagConfig
 from finetag_model.embedder import ModelInfo
 from finetag_model.errors import CheckpointError, DataError
+from finetag_model.files import replacing
 from finetag_model.projection import Projection
 from finetag_model.vocabulary import Vocabulary
 
@@ -89,14 +89,11 @@ def write_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
     }
     # safetensors writes an array's memory as it lies, so every array must be contiguous.
     contiguous = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
-    partial = path.with_name(f".{path.name}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(save(contiguous, metadata={"finetag": json.dumps(header)}))
-        partial.replace(path)
+        with replacing(path) as partial:
+            partial.write_bytes(save(contiguous, metadata={"finetag": json.dumps(header)}))
     except OSError as error:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
         raise CheckpointError(f"cannot write {path}: {error.strerror}") from None
 
 

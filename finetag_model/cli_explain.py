@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,7 @@ import click
 
 from finetag_model.console import Command, model_option
 from finetag_model.errors import FineTagError, UsageError
+from finetag_model.files import replacing
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -57,15 +58,11 @@ def main(image: Path, attributes: tuple[str, ...], output: Path, model: Path | N
 
 
 def _write(picture: Image.Image, path: Path) -> None:
-    """Write a PNG by one atomic replace."""
-    partial = path.with_name(f".{path.name}.partial")
     try:
-        picture.save(partial, format="PNG")
-        partial.replace(path)
+        with replacing(path) as partial:
+            picture.save(partial, format="PNG")
     except OSError as error:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
         raise FineTagError(
-            f"cannot write {path}: {(error.strerror or str(error)).lower()}; "
+            f"cannot write {path}: {os.strerror(error.errno or 0).lower()}; "
             "name another place with --output"
         ) from None

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from finetag_model.errors import FineTagError
+from finetag_model.files import replacing
 from finetag_model.reliability import Reliability
 
 try:
@@ -50,6 +51,7 @@ def draw_reliability(diagrams: Mapping[str, Reliability], title: str, path: Path
         axes.grid(color="0.92")
         axes.spines[["top", "right"]].set_visible(False)
     try:
-        figure.savefig(path, format="png")
+        with replacing(path) as partial:
+            figure.savefig(partial, format="png")
     except OSError as error:
         raise FineTagError(f"cannot write {path}: {error.strerror}") from None

@@ -9,7 +9,6 @@ import base64
 import io
 import os
 import re
-from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from markupsafe import Markup
 from PIL import Image
 
 from finetag_model.errors import FineTagError, ImageError
+from finetag_model.files import replacing
 from finetag_model.images import load_rgb
 from retrieval.answer import Answer
 from retrieval.listing import summary
@@ -35,15 +35,12 @@ def write_gallery(path: Path, answer: Answer, query: QueryImage | None = None) -
     """
     page = render_gallery(answer, query)
     target = path.resolve()  # a link stays a link
-    partial = target.with_name(f".{target.name}.partial")
     try:
         if target.exists() and not target.is_file():
             raise FineTagError(f"{path} is not a file; name a file to write with --html")
-        partial.write_text(page, encoding="utf-8", errors="replace")
-        partial.replace(target)
+        with replacing(target) as partial:
+            partial.write_text(page, encoding="utf-8", errors="replace")
     except OSError as error:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
         raise FineTagError(
             f"cannot write {path}: {os.strerror(error.errno or 0).lower()}; "
             "name another place with --html"
