@@ -13,6 +13,8 @@ from typing import Any
 
 import click
 
+from finetag_model.nearest import nearest
+
 SHIPPED_CONFIGS = Path(__file__).parent / "configs"
 
 
@@ -32,10 +34,9 @@ def _load(context: click.Context, option: click.Parameter, value: str | None) ->
     defaults: dict[str, Any] = {}
     for key, setting in settings.items():
         if key not in parameters:
-            near = difflib.get_close_matches(key, parameters, n=3, cutoff=0.4)
             raise click.BadParameter(
                 f"{value} has an unknown key {key!r}; nearest: "
-                f"{', '.join(near or sorted(parameters))}"
+                f"{', '.join(nearest(key, parameters))}"
             )
         parameter = parameters[key]
         assert parameter.name is not None  # noqa: S101  (click names every option)

@@ -160,7 +160,9 @@ def _varied(maps: Maps, shift: int, random: np.random.Generator) -> Maps:
     )
     if random.random() < 0.5:
         columns = columns[::-1]
-    return maps[:, :, rows[:, None], columns]
+    # Several times faster than one fancy index over both axes.
+    varied: Maps = maps.take(rows, axis=2).take(columns, axis=3)
+    return varied
 
 
 def _tensor(maps: Maps) -> Tensor:

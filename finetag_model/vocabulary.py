@@ -5,13 +5,13 @@ Not the values of any image; those are arrays indexed by the positions given her
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 from finetag_model.errors import DataError, UsageError
+from finetag_model.nearest import nearest
 
 
 @dataclass(frozen=True)
@@ -89,5 +89,4 @@ def _key(name: str) -> str:
 
 
 def _nearest(key: str, known: Mapping[str, str]) -> str:
-    close = difflib.get_close_matches(key, known, n=3, cutoff=0.4)
-    return ", ".join(known[match] for match in close or sorted(known))
+    return ", ".join(known[match] for match in nearest(key, known))

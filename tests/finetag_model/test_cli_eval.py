@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -21,6 +20,7 @@ from finetag_model.inference import load_network
 from finetag_model.metrics import evaluate, evaluate_decisions, evaluate_groups
 from finetag_model.pictures import Picture, cropped
 from finetag_model.reliability import calibration_error
+from tests.commands import check_help
 
 Trained = tuple[Result, Path]
 
@@ -214,18 +214,4 @@ def test_wrong_usage() -> None:
 
 
 def test_help_names_every_option_and_is_quick_to_come() -> None:
-    program = (
-        "import sys\n"
-        "from finetag_model.cli_eval import main\n"
-        "try:\n"
-        "    main(['--help'])\n"
-        "finally:\n"
-        "    assert not {'torch', 'sklearn', 'onnxruntime', 'matplotlib'} & set(sys.modules)\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0
-    assert done.stderr == ""
-    for parameter in main.params:
-        assert parameter.opts[0] in done.stdout
+    check_help(main, "finetag_model.cli_eval", "torch", "sklearn", "onnxruntime", "matplotlib")

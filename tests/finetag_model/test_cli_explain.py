@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +11,7 @@ from finetag_model.checkpoint import Checkpoint, write_checkpoint
 from finetag_model.cli_explain import main
 from finetag_model.explain import Explainer
 from finetag_model.images import load_rgb
+from tests.commands import check_help
 
 Run = Callable[..., Result]
 
@@ -122,19 +121,4 @@ def test_wrong_usage(picture: Path, left_out: str) -> None:
 
 
 def test_help_names_every_option_and_is_quick_to_come() -> None:
-    program = (
-        "import sys\n"
-        "from finetag_model.cli_explain import main\n"
-        "try:\n"
-        "    main(['--help'])\n"
-        "finally:\n"
-        "    assert not {'torch', 'sklearn', 'onnxruntime'} & set(sys.modules)\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0
-    assert done.stderr == ""
-    for parameter in main.params:
-        if parameter.param_type_name == "option":
-            assert parameter.opts[0] in done.stdout
+    check_help(main, "finetag_model.cli_explain", "torch", "sklearn", "onnxruntime")

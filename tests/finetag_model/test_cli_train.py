@@ -16,6 +16,7 @@ from finetag_model.cli_train import main
 from finetag_model.cub import read_cub
 from finetag_model.metrics import evaluate
 from finetag_model.pictures import cropped
+from tests.commands import check_help
 
 
 def test_ends_with_a_checkpoint(trained: tuple[Result, Path], trunk_weights: Path) -> None:
@@ -171,21 +172,7 @@ def test_wrong_usage(options: list[str]) -> None:
 
 
 def test_help_names_every_option_and_is_quick_to_come() -> None:
-    program = (
-        "import sys\n"
-        "from finetag_model.cli_train import main\n"
-        "try:\n"
-        "    main(['--help'])\n"
-        "finally:\n"
-        "    assert 'torch' not in sys.modules\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0
-    assert done.stderr == ""
-    for parameter in main.params:
-        assert parameter.opts[0] in done.stdout
+    check_help(main, "finetag_model.cli_train", "torch")
 
 
 def test_the_command_is_installed() -> None:
