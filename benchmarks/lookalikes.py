@@ -112,7 +112,7 @@ def candidates(
     dims = [dim for dim in DIMS if dim <= fit_on.sum()]
     if dims:
         # One PCA has all the shorter ones in its first components.
-        pca = fit_projection(bilinear[fit_on], max(dims))
+        pca = fit_projection(bilinear[fit_on], max(dims), whitening=0)
         projected = (bilinear - pca.mean) @ pca.components.T
         deviation = projected[fit_on].std(axis=0)
         for power in WHITENING:

@@ -5,137 +5,32 @@ from __future__ import annotations
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import click
 
 from finetag_model.config import Head, Pretrained
-from finetag_model.config_file import config_option
-from finetag_model.console import Command, data_option, validation_option
+from finetag_model.console import Command
+from finetag_model.errors import UsageError
+from finetag_model.labels import Unknown
+from finetag_model.train_options import (
+    deciding_options,
+    refuse_what_a_checkpoint_decides,
+    train_options,
+)
 
 
 @click.command(cls=Command)
-@config_option
-@data_option
-@click.option(
-    "--annotated",
-    type=click.Path(path_type=Path),
-    multiple=True,
-    help="CSV of image,group,value beside more images to train on; may be repeated.",
-)
-@validation_option
-@click.option(
-    "--reference",
-    type=click.Path(path_type=Path),
-    help="Full labels of other images, in the format of image_attribute_labels.txt; "
-    "with them unknown labels are estimated, without them they take no part.",
-)
-@click.option("--trunk", default="mobilenet_v2", show_default=True, help="mobilenet_v2 or vgg16.")
-@click.option(
-    "--trunk-weights",
-    type=click.Path(path_type=Path),
-    help="Safetensors of the torchvision model; by default torchvision downloads its own.",
-)
-@click.option(
-    "--pretrained",
-    type=click.Choice(get_args(Pretrained)),
-    default="convolutions",
-    show_default=True,
-    help="What to take from it: the trunk, or VGG16's fully connected layers, too.",
-)
-@click.option(
-    "--head",
-    type=click.Choice(get_args(Head)),
-    default="bilinear",
-    show_default=True,
-    help="FineTag's bilinear pooling, or the fully connected layers of VGG16+rank.",
-)
-@click.option(
-    "--hidden",
-    type=click.IntRange(min=1),
-    default=4096,
-    show_default=True,
-    help="With --head rank: outputs of each of the fully connected layers.",
-)
-@click.option(
-    "--input-size", type=click.IntRange(min=64), default=224, show_default=True, help="In pixels."
-)
-@click.option(
-    "--normalise",
-    type=click.Choice(["imagenet", "unit"]),
-    default="imagenet",
-    show_default=True,
-    help="What the trunk expects: ImageNet mean and deviation, or -1 to 1.",
-)
-@click.option(
-    "--head-epochs", type=click.IntRange(min=1), default=4, show_default=True, help="Trunk fixed."
-)
-@click.option(
-    "--thaw",
-    type=click.IntRange(min=0),
-    help="Then train the trunk's layers from this one on, too; by default the trunk stays fixed.",
-)
-@click.option(
-    "--epochs",
-    type=click.IntRange(min=1),
-    default=20,
-    show_default=True,
-    help="With --thaw; an epoch takes equally many pictures of each source.",
-)
-@click.option(
-    "--trunk-rate",
-    type=click.FloatRange(min=0, min_open=True),
-    default=7e-4,
-    show_default=True,
-    help="With --thaw: highest learning rate of the trunk.",
-)
-@click.option(
-    "--descriptor-rate",
-    type=click.FloatRange(min=0, min_open=True),
-    default=1e-3,
-    show_default=True,
-    help="Highest learning rate of the 1x1 convolution or the fully connected layers.",
-)
-@click.option(
-    "--classify-rate",
-    type=click.FloatRange(min=0, min_open=True),
-    help="Highest learning rate of the last layer.  [default: 0.01, with --thaw 0.003]",
-)
-@click.option(
-    "--dropout",
-    type=click.FloatRange(0, 1, max_open=True),
-    help="Share of the descriptor left out.  [default: 0.3, with --thaw 0.2]",
-)
-@click.option(
-    "--presence-weight",
-    type=click.FloatRange(min=0),
-    default=0.1,
-    show_default=True,
-    help="Of the cross-entropy beside the paper's ranking loss; 0 is the paper.",
-)
-@click.option(
-    "--shift",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help="With --thaw: move the maps below by up to so many cells, as if the subject stood there.",
-)
-@click.option(
-    "--mixed-precision",
-    is_flag=True,
-    help="With --thaw: compute in bfloat16; twice as fast on a CPU that has instructions for it.",
-)
-@click.option("--visual-dim", type=click.IntRange(min=1), default=128, show_default=True)
-@click.option("--seed", type=int, default=0, show_default=True)
-@click.option("--name", default="finetag", show_default=True, help="Stored in the checkpoint.")
-@click.option(
-    "--output", type=click.Path(path_type=Path), required=True, help="The .safetensors to write."
-)
+@train_options
 def main(
     data: Path,
     annotated: tuple[Path, ...],
     validation: Path | None,
     reference: Path | None,
+    unknown: Unknown | None,
+    certainty: bool,
+    species_share: float,
+    start_from: Path | None,
     trunk: str,
     trunk_weights: Path | None,
     pretrained: Pretrained,
@@ -152,10 +47,13 @@ def main(
     dropout: float | None,
     presence_weight: float,
     shift: int,
+    crop: float,
+    ema: float,
     mixed_precision: bool,
     visual_dim: int,
     seed: int,
     name: str,
+    run_path: Path | None,
     output: Path,
 ) -> None:
     """Train FineTag, or the paper's rival, on a pretrained trunk and write the checkpoint.
@@ -165,37 +63,59 @@ def main(
     """
     # torch takes seconds to import; --help should not.
     from finetag_model import recipe  # noqa: PLC0415
-    from finetag_model.checkpoint import Checkpoint, write_checkpoint  # noqa: PLC0415
+    from finetag_model.checkpoint import (  # noqa: PLC0415
+        Checkpoint,
+        read_checkpoint,
+        write_checkpoint,
+    )
     from finetag_model.config import NORMALISATIONS, FineTagConfig  # noqa: PLC0415
     from finetag_model.cub import read_cub, read_full_labels  # noqa: PLC0415
-    from finetag_model.pretrained import pretrained_network  # noqa: PLC0415
+    from finetag_model.pretrained import (  # noqa: PLC0415
+        continued_network,
+        pretrained_network,
+    )
+    from finetag_model.run_folder import opened_run  # noqa: PLC0415
     from finetag_model.training import Stage  # noqa: PLC0415
 
+    context = click.get_current_context()
+    if unknown == "conditional" and not reference:
+        raise UsageError("--unknown conditional counts in full labels; name them with --reference")
+    if crop < 1 and thaw != 0:
+        raise UsageError("--crop cuts pictures, and only with --thaw 0 does a training see them")
+    if head_epochs == 0 and thaw is None:
+        raise UsageError("with --head-epochs 0 nothing is trained; name a layer with --thaw")
+    if start_from:
+        refuse_what_a_checkpoint_decides(context)
     started = time.monotonic()
 
     def say(line: str) -> None:
         click.echo(f"{time.monotonic() - started:7.1f} s  {line}", err=True)
 
     cub = read_cub(data)
+    policy = recipe.LabelPolicy(
+        unknown=unknown or ("conditional" if reference else "ignored"),
+        reference=read_full_labels(reference, len(cub.vocabulary)) if reference else None,
+        certainty=certainty,
+        species_share=species_share,
+    )
     sources = [
-        recipe.photographs(
-            cub,
-            leave_out=cub.validation(validation),
-            reference=read_full_labels(reference, len(cub.vocabulary)) if reference else None,
-        ),
+        recipe.photographs(cub, cub.validation(validation), policy),
         *(recipe.annotated(path, cub.vocabulary) for path in annotated),
     ]
-    mean, std = NORMALISATIONS[normalise]
-    config = FineTagConfig(
-        attributes=len(cub.vocabulary),
-        trunk=trunk,
-        input_size=input_size,
-        mean=mean,
-        std=std,
-        head=head,
-        hidden=hidden,
-    )
-    network = pretrained_network(config, trunk_weights, pretrained, seed)
+    if start_from:
+        network = continued_network(read_checkpoint(start_from), cub.vocabulary, seed)
+    else:
+        mean, std = NORMALISATIONS[normalise]
+        config = FineTagConfig(
+            attributes=len(cub.vocabulary),
+            trunk=trunk,
+            input_size=input_size,
+            mean=mean,
+            std=std,
+            head=head,
+            hidden=hidden,
+        )
+        network = pretrained_network(config, trunk_weights, pretrained, seed)
     fixed_trunk = Stage(
         layer=len(network.trunk),
         epochs=head_epochs,
@@ -205,7 +125,7 @@ def main(
         dropout=0.3 if dropout is None else dropout,
         presence_weight=presence_weight,
     )
-    stages = [fixed_trunk]
+    stages = [fixed_trunk] if head_epochs else []
     if thaw is not None:
         stages.append(
             replace(
@@ -216,21 +136,33 @@ def main(
                 dropout=0.2 if dropout is None else dropout,
                 batch=32,
                 shift=shift,
+                crop=crop,
+                ema=ema,
                 mixed_precision=mixed_precision,
             )
         )
-    settings = recipe.Recipe(stages, visual_dim=visual_dim, seed=seed)
-    calibration, projection = recipe.train(network, sources, settings, say)
+    settings = recipe.Recipe(
+        stages, visual_dim=visual_dim, seed=seed, continued=start_from is not None
+    )
+    with opened_run(run_path, deciding_options(context)) as run:
+        calibration, projection = recipe.train(network, sources, settings, run, say)
     notes: dict[str, Any] = {
         "photographs": len(sources[0].pictures),
         "annotated": sum(len(source.pictures) for source in sources[1:]),
-        "pretrained": pretrained,
-        "trunk_weights": trunk_weights.name if trunk_weights else "torchvision",
+        "unknown": policy.unknown,
+        "certainty": certainty,
+        "species_share": species_share,
         "recipe": asdict(settings),
     }
+    if start_from:
+        notes["start_from"] = start_from.name
+    else:
+        notes["pretrained"] = pretrained
+        notes["trunk_weights"] = trunk_weights.name if trunk_weights else "torchvision"
     weights = {key: tensor.numpy() for key, tensor in network.state_dict().items()}
     write_checkpoint(
-        Checkpoint(name, config, cub.vocabulary, weights, calibration, projection, notes), output
+        Checkpoint(name, network.config, cub.vocabulary, weights, calibration, projection, notes),
+        output,
     )
     say("done")
     click.echo(f"wrote {output} ({output.stat().st_size / 1e6:.1f} MB)")

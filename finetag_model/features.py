@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from finetag_model.errors import DataError
 from finetag_model.export import export_module
+from finetag_model.files import replacing
 from finetag_model.network import AttributeNetwork
 from finetag_model.pictures import Picture
 
@@ -54,7 +55,24 @@ def keep_maps(
     path: Path,
     progress: Callable[[str], None],
 ) -> Maps:
-    """Write `network.below(..., layer)` of each picture to a .npy file; return it mapped."""
+    """Write `network.below(..., layer)` of each picture to a .npy file; return it mapped.
+
+    A file that is there already is taken as it is: only whole ones are ever put in place.
+    """
+    if not path.exists():
+        with replacing(path) as partial:
+            _write_maps(network, layer, pictures, partial, progress)
+    maps: Maps = np.load(path, mmap_mode="r")
+    return maps
+
+
+def _write_maps(
+    network: AttributeNetwork,
+    layer: int,
+    pictures: Sequence[Picture],
+    path: Path,
+    progress: Callable[[str], None],
+) -> None:
     kept: Maps | None = None
     done = 0
     for maps in _run(network, layer, pictures):
@@ -68,7 +86,6 @@ def keep_maps(
             progress(f"maps below layer {layer}: {done:,} of {len(pictures):,}")
     if kept is None:
         raise DataError("there are no pictures to train on")
-    return kept
 
 
 class _Below(nn.Module):

@@ -1,15 +1,21 @@
-"""The reliability diagram as a picture; needs the extra `plots`, which is matplotlib."""
+"""Diagrams as pictures: reliability, and the course of a training.
+
+Needs the extra `plots`, which is matplotlib.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from finetag_model.errors import FineTagError
 from finetag_model.files import replacing
 from finetag_model.reliability import Reliability
+from finetag_model.run_folder import Epoch
 
 try:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 except ImportError:
     raise FineTagError(
@@ -47,7 +53,31 @@ def draw_reliability(diagrams: Mapping[str, Reliability], title: str, path: Path
     curves.set(title=title, xlim=(0, 1), ylim=(0, 1), ylabel="share present")
     curves.legend(loc="upper left", frameon=False)
     counts.set(xlabel="predicted probability", ylabel="labels", yscale="log")
-    for axes in (curves, counts):
+    _save(figure, (curves, counts), path)
+
+
+def draw_curves(history: Sequence[Epoch], path: Path) -> None:
+    """Write a PNG of a training's losses over its epochs, a dashed line between its stages.
+
+    Raises:
+        FineTagError: the file cannot be written.
+    """
+    figure = Figure(figsize=(6.5, 4), dpi=DOTS_PER_INCH, layout="constrained")
+    axes = figure.subplots()
+    numbers = range(1, len(history) + 1)
+    for name, label in (("loss", "trained on"), ("held_out_loss", "held out")):
+        losses = [getattr(epoch, name) for epoch in history]
+        axes.plot(numbers, losses, marker=".", label=label)
+    for number, (before, after) in enumerate(pairwise(history), start=1):
+        if before.stage != after.stage:
+            axes.axvline(number + 0.5, color="0.6", linestyle="--", linewidth=1)
+    axes.set(xlabel="epoch", ylabel="loss")
+    axes.legend(frameon=False)
+    _save(figure, (axes,), path)
+
+
+def _save(figure: Figure, plots: Iterable[Axes], path: Path) -> None:
+    for axes in plots:
         axes.grid(color="0.92")
         axes.spines[["top", "right"]].set_visible(False)
     try:

@@ -1,17 +1,23 @@
-"""The network that a training starts from: weights from ImageNet where there are any.
+"""The network that a training starts from: weights from ImageNet, or of a FineTag checkpoint.
 
 The rest is random. The trunks themselves, and the reading of their weights, live in `trunks`.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+import torch
+
+from finetag_model.checkpoint import Checkpoint
 from finetag_model.config import FineTagConfig, Pretrained
 from finetag_model.errors import CheckpointError, UsageError
+from finetag_model.inference import load_network
 from finetag_model.network import AttributeNetwork, Vgg16Rank, new_network
 from finetag_model.training import initialise_head
 from finetag_model.trunks import pretrained_trunk, torchvision_weights
+from finetag_model.vocabulary import Vocabulary
 
 
 def pretrained_network(
@@ -39,6 +45,41 @@ def pretrained_network(
             )
         _load_fully_connected(network, path)
     network.trunk = pretrained_trunk(config.trunk, path)
+    return network
+
+
+def continued_network(
+    checkpoint: Checkpoint, vocabulary: Vocabulary, seed: int
+) -> AttributeNetwork:
+    """Return the network of a checkpoint, for a vocabulary that may be another than its own.
+
+    Attributes that the checkpoint knows keep their weights, wherever they stand; those of new
+    ones are random.
+
+    Args:
+        checkpoint: to go on from.
+        vocabulary: of the new network.
+        seed: of the random weights.
+
+    Raises:
+        CheckpointError: weights and configuration do not fit together.
+    """
+    before = load_network(checkpoint)
+    network = new_network(replace(checkpoint.config, attributes=len(vocabulary))).eval()
+    initialise_head(network, seed)
+    kept = {
+        name: tensor
+        for name, tensor in before.state_dict().items()
+        if not name.startswith("classify.")
+    }
+    network.load_state_dict(kept, strict=False)
+    known = {name: row for row, name in enumerate(checkpoint.vocabulary.names)}
+    shared = [(row, known[name]) for row, name in enumerate(vocabulary.names) if name in known]
+    if shared:
+        to, of = (list(rows) for rows in zip(*shared, strict=True))
+        with torch.no_grad():
+            network.classify.weight[to] = before.classify.weight[of]
+            network.classify.bias[to] = before.classify.bias[of]
     return network
 
 

@@ -6,10 +6,10 @@
 from __future__ import annotations
 
 import math
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 
 import numpy as np
 import torch
@@ -21,11 +21,12 @@ from finetag_model.cub import CubDataset
 from finetag_model.errors import DataError
 from finetag_model.features import fit_narrow, keep_maps
 from finetag_model.images import image_size
-from finetag_model.labels import estimate_unknown
+from finetag_model.labels import Unknown, estimate_unknown, share_among_species, soften
 from finetag_model.network import AttributeNetwork
 from finetag_model.pictures import Picture, cropped
 from finetag_model.projection import Projection, fit_projection
-from finetag_model.training import Stage, apply, train_stage
+from finetag_model.run_folder import Epoch, RunFolder
+from finetag_model.training import Stage, StageTraining, apply
 from finetag_model.vocabulary import Vocabulary
 
 WHOLE_SHARE = 0.8
@@ -48,29 +49,57 @@ class TrainingSet:
     subjects: NDArray[np.int64]
 
 
-def photographs(
-    cub: CubDataset,
-    leave_out: NDArray[np.bool_],
-    reference: NDArray[np.float32] | None,
-) -> TrainingSet:
+@dataclass(frozen=True)
+class LabelPolicy:
+    """What the labels of photographs are taken for.
+
+    Attributes:
+        unknown: what an unknown label is; `conditional` needs `reference`.
+        reference: float32 (K, N), full labels of images that are not trained on, or None.
+        certainty: whether a label counts as right with the probability that its annotator's
+            certainty stands for.
+        species_share: share of each label that is the mean over its species.
+    """
+
+    unknown: Unknown = "ignored"
+    reference: NDArray[np.float32] | None = None
+    certainty: bool = False
+    species_share: float = 0.0
+
+    def apply(self, cub: CubDataset, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return the labels to train on of some images, float32 (len(rows), N)."""
+        presence = cub.presence[rows]
+        if self.unknown == "conditional":
+            assert self.reference is not None  # noqa: S101  (the command has seen to it)
+            filled = estimate_unknown(presence, self.reference, cub.vocabulary)
+        elif self.unknown == "negative":
+            filled = np.nan_to_num(presence)
+        else:
+            filled = presence
+        if self.certainty:
+            softened = soften(presence, cub.certainty[rows])
+            filled = np.where(np.isnan(presence), filled, softened)
+        if self.species_share:
+            filled = share_among_species(filled, cub.class_ids[rows], self.species_share)
+        return filled
+
+
+def photographs(cub: CubDataset, leave_out: NDArray[np.bool_], policy: LabelPolicy) -> TrainingSet:
     """Take the photographs of CUB-200-2011 for training, cut to the bird and whole.
 
     Args:
         cub: the data set.
         leave_out: bool (M,), the images that metrics will be measured on.
-        reference: float32 (K, N), full labels of images that are not in `cub`; if given, they
-            fill in unknown labels with their probability, otherwise those stay unknown.
+        policy: what their labels are taken for.
     """
-    presence = cub.presence
-    if reference is not None:
-        presence = estimate_unknown(presence, reference, cub.vocabulary)
     rows = np.flatnonzero(~leave_out)
+    presence = policy.apply(cub, rows)
     areas = np.array([math.prod(image_size(cub.paths[row])) for row in rows.tolist()])
-    with_margin = rows[cub.boxes[rows, 2:].prod(axis=1) < WHOLE_SHARE * areas]
+    with_margin = np.flatnonzero(cub.boxes[rows, 2:].prod(axis=1) < WHOLE_SHARE * areas)
     pictures = [cropped(cub, row) for row in rows.tolist()]
-    pictures += [Picture(cub.paths[row]) for row in with_margin.tolist()]
-    subjects = np.concatenate([rows, with_margin])
-    return TrainingSet(pictures, presence[subjects], cub.image_ids[subjects])
+    pictures += [Picture(cub.paths[row]) for row in rows[with_margin].tolist()]
+    shown = np.concatenate([np.arange(len(rows)), with_margin])
+    return TrainingSet(pictures, presence[shown], cub.image_ids[rows[shown]])
 
 
 def annotated(path: Path, vocabulary: Vocabulary) -> TrainingSet:
@@ -90,21 +119,25 @@ class Recipe:
             calibration.
         visual_dim: D, the length of the visual vectors.
         seed: of everything random.
+        continued: whether the network was trained before, so that its narrow layer is not
+            fitted anew.
     """
 
     stages: Sequence[Stage]
     held_out: float = 0.1
-    visual_dim: int = 128
+    visual_dim: int = 256
     seed: int = 0
+    continued: bool = False
 
 
 def train(
     network: AttributeNetwork,
     sources: Sequence[TrainingSet],
     recipe: Recipe,
+    run: RunFolder,
     say: Callable[[str], None],
 ) -> tuple[Calibration, Projection]:
-    """Train a network whose trunk is pretrained, in place.
+    """Train a network whose trunk is pretrained, in place, on a GPU where there is one.
 
     Calibration and thresholds are fitted on the held-out subjects.
 
@@ -112,11 +145,14 @@ def train(
         network: as `pretrained_network` makes it.
         sources: what to train on; `Stage` says how several are balanced.
         recipe: how.
+        run: where maps, metrics and state are kept; a run that was stopped goes on after its
+            last whole epoch, to the result it would have had.
         say: takes a line of progress now and then.
 
     Raises:
         DataError: there are too few pictures.
         ImageError: a picture cannot be read.
+        FineTagError: the run folder cannot be written.
     """
     pictures = [picture for source in sources for picture in source.pictures]
     presence = np.concatenate([source.presence for source in sources])
@@ -135,16 +171,52 @@ def train(
         )
     say(f"{(~held_out).sum():,} pictures to train on, {held_out.sum():,} to calibrate on")
     network.to(memory_format=torch.channels_last)  # how convolutions on a CPU run fastest
-    fit_narrow(network, pictures, recipe.seed)
-    with tempfile.TemporaryDirectory() as folder:
-        for number, stage in enumerate(recipe.stages):
-            path = Path(folder) / f"stage-{number}.npy"
-            maps = keep_maps(network, stage.layer, pictures, path, say)
-            train_stage(network, maps, presence, rows, stage, recipe.seed + number, say)
-        logits, descriptors = apply(network, maps, stage.layer)
-        del maps  # Windows cannot remove a file that is mapped
+    if run.saved is None and not recipe.continued:
+        fit_narrow(network, pictures, recipe.seed)
+    for number, stage in enumerate(recipe.stages, start=1):
+        last = number == len(recipe.stages)
+        if run.saved is not None and number < run.saved[0]:
+            continue  # a later stage holds what became of this one
+        maps = keep_maps(network, stage.layer, pictures, run.maps(number), say)
+        network.to(best_device())
+        training = StageTraining(network, maps, presence, rows, stage, recipe.seed + number - 1)
+        if run.saved is not None and number == run.saved[0]:
+            training.restore(run.saved[1])
+            say(f"stage {number}: going on after epoch {training.epoch} of {stage.epochs}")
+        _run_stage(training, number, np.flatnonzero(held_out), run, say)
+        if last:
+            logits, descriptors = apply(network, maps, stage.layer)
+        network.cpu()
+        del maps, training  # Windows cannot remove a file that is mapped
     projection = fit_projection(descriptors[~held_out], recipe.visual_dim, recipe.seed)
     return fit_calibration(logits[held_out], presence[held_out]), projection
+
+
+def best_device() -> torch.device:
+    """Return the device to train on: the first GPU, or the CPU where there is none."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _run_stage(
+    training: StageTraining,
+    number: int,
+    held_out: NDArray[np.int64],
+    run: RunFolder,
+    say: Callable[[str], None],
+) -> None:
+    epochs = training.stage.epochs
+    while training.epoch < epochs:
+        start = monotonic()
+        loss = training.run_epoch()
+        held_out_loss = training.loss_of(held_out)
+        seconds = monotonic() - start
+        epoch = Epoch(number, training.epoch, loss, held_out_loss, round(seconds, 1))
+        run.save(number, training.state(), epoch)
+        say(
+            f"epoch {training.epoch} of {epochs}: loss {loss:.4f}, held out {held_out_loss:.4f}; "
+            f"{(epochs - training.epoch) * seconds:,.0f} s left"
+        )
+    training.finish()
 
 
 def _hold_out(subjects: NDArray[np.int64], recipe: Recipe) -> NDArray[np.bool_]:

@@ -86,6 +86,75 @@ def test_the_rival_is_trained_by_a_configuration_too(
     assert load_embedder(output, "torch").model.visual_dim == 8
 
 
+SMALL = ("--input-size", 64, "--head-epochs", 2, "--visual-dim", 8)
+
+
+def test_a_run_folder_keeps_what_was_done_and_can_be_run_again(
+    cub_folder: Path, trunk_weights: Path, tmp_path: Path
+) -> None:
+    first, second = tmp_path / "first.safetensors", tmp_path / "second.safetensors"
+    folder = tmp_path / "runs" / "birds"
+    data = ("--data", cub_folder, "--trunk-weights", trunk_weights, *SMALL)
+    result = run(*data, "--thaw", 18, "--epochs", 1, "--run", folder, "--output", first)
+    assert result.exit_code == 0, result.output
+    names = {path.name for path in folder.iterdir()}
+    assert names == {"config.toml", "curves.png", "metrics.csv", "state.safetensors"}
+    assert len((folder / "metrics.csv").read_text().splitlines()) == 1 + 3
+    # From the kept options alone the same weights come, in a run of its own.
+    result = run("--config", folder / "config.toml", "--output", second)
+    assert result.exit_code == 0, result.output
+    for name, array in read_checkpoint(first).weights.items():
+        np.testing.assert_array_equal(array, read_checkpoint(second).weights[name], err_msg=name)
+    # Begun again, it is done at once; with other options it is refused.
+    result = run(*data, "--thaw", 18, "--epochs", 1, "--run", folder, "--output", second)
+    assert result.exit_code == 0, result.output
+    assert "going on after epoch 1 of 1" in result.stderr
+    assert second.read_bytes() == first.read_bytes()
+    line = refusal(run(*data, "--run", folder, "--output", second), exit_code=2)
+    assert "(epochs, thaw)" in line
+
+
+def test_goes_on_from_a_checkpoint_with_another_vocabulary(
+    trained: tuple[Result, Path], annotated_csv: Path, cub_folder: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "on.safetensors"
+    sizes = ("--head-epochs", 1, "--classify-rate", 1e-9, "--descriptor-rate", 1e-9)
+    result = run(
+        *("--data", cub_folder, "--start-from", trained[1], "--visual-dim", 8),
+        *(*sizes, "--output", output),
+    )
+    assert result.exit_code == 0, result.output
+    before, after = read_checkpoint(trained[1]), read_checkpoint(output)
+    assert after.config == before.config
+    assert after.notes["start_from"] == trained[1].name
+    assert "trunk_weights" not in after.notes
+    for name, array in before.weights.items():
+        np.testing.assert_allclose(after.weights[name], array, atol=1e-3, err_msg=name)
+
+
+def test_what_a_checkpoint_decides_is_not_asked_for(
+    trained: tuple[Result, Path], cub_folder: Path, tmp_path: Path
+) -> None:
+    options = ("--start-from", trained[1], "--input-size", 64, "--output", tmp_path / "m")
+    line = refusal(run("--data", cub_folder, *options), exit_code=2)
+    assert line == "error: --input-size is decided by the checkpoint of --start-from"
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (("--unknown", "conditional"), "--reference"),
+        (("--crop", 0.5, "--thaw", 17), "--thaw 0"),
+        (("--head-epochs", 0), "--thaw"),
+    ],
+)
+def test_options_that_need_another(
+    cub_folder: Path, tmp_path: Path, options: tuple[object, ...], reason: str
+) -> None:
+    output = tmp_path / "m.safetensors"
+    assert reason in refusal(run("--data", cub_folder, "--output", output, *options), exit_code=2)
+
+
 def run(*arguments: object) -> Result:
     return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
@@ -162,7 +231,7 @@ def test_too_few_pictures(
         ["--data", "x"],
         ["--data", "x", "--output", "y", "--input-size", "10"],
         ["--data", "x", "--output", "y", "--normalise", "none"],
-        ["--data", "x", "--output", "y", "--head-epochs", "0"],
+        ["--data", "x", "--output", "y", "--head-epochs", "-1"],
     ],
 )
 def test_wrong_usage(options: list[str]) -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from finetag_model.labels import PRIOR_IMAGES, estimate_unknown
+from finetag_model.labels import PRIOR_IMAGES, estimate_unknown, share_among_species, soften
 from finetag_model.vocabulary import Vocabulary
 
 VOCABULARY = Vocabulary(("size=a", "color=a", "color=b", "color=c", "size=b", "color=d"))
@@ -82,3 +82,39 @@ def test_by_hand() -> None:
     # a: 1 of 2 with c highest, 2 of 4 with something above a; b: 0 of 2, 0 of 2 above b.
     assert filled[0].tolist() == pytest.approx([(1 + 3 * 0.5) / 5, 0.0, 1.0])
     assert np.isnan(filled[1]).all()  # no present value on record: it stays unknown
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    presence=labels_of((0.0, 0.25, 1.0, NAN), 8),
+    share=st.sampled_from((0.0, 0.3, 1.0)),
+    data=st.data(),
+)
+def test_labels_are_shared_as_in_the_slow_reference(
+    presence: Labels, share: float, data: st.DataObject
+) -> None:
+    species = np.array(
+        data.draw(
+            st.lists(st.sampled_from((7, 3, 9)), min_size=len(presence), max_size=len(presence))
+        ),
+        dtype=np.int64,
+    )
+    shared = share_among_species(presence, species, share)
+    assert shared.dtype == np.float32
+    for i, j in np.ndindex(*presence.shape):
+        column = presence[:, j].astype(float)
+        known = column[~np.isnan(column)]
+        if np.isnan(column[i]):
+            assert np.isnan(shared[i, j])
+            continue
+        others = [x for k, x in enumerate(column) if species[k] == species[i] and k != i]
+        others = [x for x in others if not np.isnan(x)]
+        mean = (sum(others) + PRIOR_IMAGES * known.mean()) / (len(others) + PRIOR_IMAGES)
+        assert shared[i, j] == pytest.approx((1 - share) * column[i] + share * mean, abs=1e-5)
+
+
+def test_certainty_is_the_probability_that_a_label_is_right() -> None:
+    presence = np.array([[1, 1, 1, 1, 1], [0, 0, 0, 0, 0], [NAN] * 5], dtype=np.float32)
+    certainty = np.tile(np.arange(5, dtype=np.uint8), (3, 1))
+    expected = [[1, NAN, 0.6, 0.8, 1], [0, NAN, 0.4, 0.2, 0], [NAN] * 5]
+    np.testing.assert_allclose(soften(presence, certainty), expected, atol=1e-6)

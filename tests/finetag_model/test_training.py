@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from finetag_model.features import Maps
 from finetag_model.loss import lsep_loss
 from finetag_model.network import AttributeNetwork, FineTag, Vgg16Rank
-from finetag_model.training import Stage, apply, initialise_head, train_stage
+from finetag_model.training import Stage, StageTraining, apply, initialise_head, varied
 
 IMAGES = 90
 HEAD = Stage(layer=4, epochs=6, classify_rate=0.2, batch=16)
@@ -49,6 +49,20 @@ def maps_below(network: AttributeNetwork, layer: int, pixels: NDArray[np.uint8])
     return maps.astype(np.float16) if layer else maps
 
 
+def prepared(
+    network: AttributeNetwork,
+    stage: Stage,
+    pixels: NDArray[np.uint8],
+    presence: NDArray[np.float32],
+    sources: list[NDArray[np.int64]] | None = None,
+    seed: int = 0,
+) -> StageTraining:
+    rows = [np.arange(IMAGES)] if sources is None else sources
+    return StageTraining(
+        network, maps_below(network, stage.layer, pixels), presence, rows, stage, seed
+    )
+
+
 def train(
     network: AttributeNetwork,
     stage: Stage,
@@ -56,12 +70,12 @@ def train(
     presence: NDArray[np.float32],
     sources: list[NDArray[np.int64]] | None = None,
     seed: int = 0,
-) -> list[str]:
-    lines: list[str] = []
-    maps = maps_below(network, stage.layer, pixels)
-    rows = [np.arange(IMAGES)] if sources is None else sources
-    train_stage(network, maps, presence, rows, stage, seed, lines.append)
-    return lines
+) -> list[float]:
+    """Train all epochs of a stage in place; return the loss of each."""
+    training = prepared(network, stage, pixels, presence, sources, seed)
+    losses = [training.run_epoch() for _ in range(stage.epochs)]
+    training.finish()
+    return losses
 
 
 def changed(before: AttributeNetwork, after: AttributeNetwork) -> set[str]:
@@ -74,9 +88,7 @@ def test_the_head_learns_and_the_rest_stays(
     network: FineTag, pixels: NDArray[np.uint8], presence: NDArray[np.float32]
 ) -> None:
     before = copy.deepcopy(network)
-    lines = train(network, HEAD, pixels, presence)
-    assert [line.partition(":")[0] for line in lines] == [f"epoch {i} of 6" for i in range(1, 7)]
-    losses = [float(line.split()[-1]) for line in lines]
+    losses = train(network, HEAD, pixels, presence)
     assert losses[-1] < 0.8 * losses[0]
     assert changed(before, network) == {"reduce", "classify"}
 
@@ -100,9 +112,8 @@ def test_the_rival_learns_end_to_end(
     tiny_rival: Vgg16Rank, pixels: NDArray[np.uint8], presence: NDArray[np.float32]
 ) -> None:
     before = copy.deepcopy(tiny_rival)
-    lines = train(tiny_rival, replace(ALL, epochs=12, trunk_rate=3e-3), pixels, presence)
+    losses = train(tiny_rival, replace(ALL, epochs=12, trunk_rate=3e-3), pixels, presence)
     assert changed(before, tiny_rival) == {"trunk.0", "trunk.2", "narrow", "fc6", "fc7", "classify"}
-    losses = [float(line.split()[-1]) for line in lines]
     assert losses[-1] < losses[0]
 
 
@@ -154,9 +165,9 @@ def test_a_few_pictures_make_one_small_batch(
     network: FineTag, pixels: NDArray[np.uint8], presence: NDArray[np.float32], epochs: int
 ) -> None:
     stage = Stage(layer=4, epochs=epochs, batch=64)
-    lines = train(network, stage, pixels, presence, [np.arange(7)])
-    assert len(lines) == epochs
-    assert all(np.isfinite(float(line.split()[-1])) for line in lines)
+    losses = train(network, stage, pixels, presence, [np.arange(7)])
+    assert len(losses) == epochs
+    assert np.isfinite(losses).all()
 
 
 def test_maps_are_moved_and_mirrored_with_their_edges_repeated(
@@ -188,14 +199,80 @@ def test_mixed_precision_trains_nearly_the_same_network_in_float32(
     network: FineTag, pixels: NDArray[np.uint8], presence: NDArray[np.float32]
 ) -> None:
     full, mixed = network, copy.deepcopy(network)
-    lines = [
-        train(trained, replace(ALL, epochs=4, mixed_precision=precision), pixels, presence)
+    losses = [
+        train(trained, replace(ALL, epochs=4, mixed_precision=precision), pixels, presence)[-1]
         for trained, precision in ((full, False), (mixed, True))
     ]
-    losses = [float(each[-1].split()[-1]) for each in lines]
     assert losses[0] == pytest.approx(losses[1], rel=0.05)
     assert changed(full, mixed)
     assert all(tensor.dtype == torch.float32 for tensor in mixed.state_dict().values())
+
+
+@pytest.mark.parametrize("ema", [0.0, 0.9])
+@pytest.mark.parametrize("stopped_after", [1, 3, 4])
+def test_a_stage_that_was_stopped_goes_on_to_the_same_network(
+    network: FineTag,
+    pixels: NDArray[np.uint8],
+    presence: NDArray[np.float32],
+    ema: float,
+    stopped_after: int,
+) -> None:
+    stage = replace(ALL, epochs=4, shift=1, crop=0.7, ema=ema)
+    at_once, stopped, resumed = network, copy.deepcopy(network), copy.deepcopy(network)
+    train(at_once, stage, pixels, presence, seed=5)
+    first = prepared(stopped, stage, pixels, presence, seed=5)
+    for _ in range(stopped_after):
+        first.run_epoch()
+    second = prepared(resumed, stage, pixels, presence, seed=5)
+    second.restore(first.state())
+    assert second.epoch == stopped_after
+    while second.epoch < stage.epochs:
+        second.run_epoch()
+    second.finish()
+    assert not changed(at_once, resumed)
+    assert changed(at_once, stopped) or (stopped_after == 4 and not ema)
+
+
+def test_ema_keeps_the_mean_of_the_weights_along_the_way(
+    network: FineTag, pixels: NDArray[np.uint8], presence: NDArray[np.float32]
+) -> None:
+    stage = replace(ALL, epochs=1, batch=45, ema=0.75)  # two steps
+    weights: list[torch.Tensor] = []
+    training = prepared(network, stage, pixels, presence)
+    training._optimizer.register_step_post_hook(
+        lambda *_: weights.append(network.classify.weight.detach().clone())
+    )
+    training.run_epoch()
+    first, second = weights
+    training.finish()
+    # The average begins with the weights after the first step.
+    torch.testing.assert_close(network.classify.weight.detach(), 0.75 * first + 0.25 * second)
+
+
+def test_the_held_out_loss_is_that_of_the_pictures_as_they_are(
+    network: FineTag, pixels: NDArray[np.uint8], presence: NDArray[np.float32]
+) -> None:
+    training = prepared(network, replace(ALL, shift=1, crop=0.5, dropout=0.5), pixels, presence)
+    rows = np.arange(3, 40)
+    logits, _ = apply(network, maps_below(network, 0, pixels[rows]), 0)
+    expected = lsep_loss(torch.from_numpy(logits), torch.from_numpy(presence[rows]))
+    assert training.loss_of(rows) == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_a_crop_is_a_part_of_the_picture_of_at_least_its_share() -> None:
+    grid = np.arange(20 * 20, dtype=np.uint8).reshape(1, 1, 20, 20) % 251
+    random = np.random.default_rng(0)
+    stage = replace(ALL, crop=0.6)
+    sizes = set()
+    for _ in range(60):
+        part = varied(grid, stage, random)
+        height, width = part.shape[2:]
+        sizes.add(height)
+        assert height == width >= 12
+        mirrored = part[..., ::-1]
+        windows = np.lib.stride_tricks.sliding_window_view(grid[0, 0], (height, width))
+        assert any((windows == one[0, 0]).all((2, 3)).any() for one in (part, mirrored))
+    assert {12, 20} < sizes
 
 
 def test_unknown_and_single_sided_labels_do_no_harm(
