@@ -172,6 +172,13 @@ class StageTraining:
                 total += loss.item() * len(batch)
         return total / len(rows)
 
+    def objective(self, logits: Tensor, presence: Tensor) -> Tensor:
+        """Return the loss that is made small, a scalar, of logits and labels (B, N)."""
+        loss = lsep_loss(logits, presence)
+        if self.stage.presence_weight:
+            loss = loss + self.stage.presence_weight * presence_loss(logits, presence)
+        return loss
+
     def finish(self) -> None:
         """Give the network the weights that the stage ends with."""
         kept = self._kept()
@@ -243,11 +250,7 @@ class StageTraining:
         with torch.autocast(device.type, torch.bfloat16, enabled=stage.mixed_precision):
             features = network.above(x, stage.layer)
         logits = network.classify(network.descriptor(features.float(), dropout))
-        target = torch.from_numpy(self._presence[rows]).to(device)
-        loss = lsep_loss(logits, target)
-        if stage.presence_weight:
-            loss = loss + stage.presence_weight * presence_loss(logits, target)
-        return loss
+        return self.objective(logits, torch.from_numpy(self._presence[rows]).to(device))
 
 
 def apply(
