@@ -7,20 +7,22 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from finetag_model.ahead import ahead
 from finetag_model.errors import DataError
 from finetag_model.export import export_module
 from finetag_model.files import replacing
 from finetag_model.network import AttributeNetwork
 from finetag_model.pictures import Picture
+from finetag_model.runtime_onnx import cpu_session
 
 Maps = NDArray[np.float16] | NDArray[np.uint8]
 """Maps of M pictures, (M, channels, h, w): float16, or uint8 where they are the pixels."""
@@ -105,11 +107,11 @@ def _run(
 ) -> Iterator[NDArray[np.float32] | NDArray[np.uint8]]:
     """Yield `network.below(..., layer)` of the pictures, a batch at a time."""
     size = network.config.input_size
-    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor() as decoders:
+    with tempfile.TemporaryDirectory() as folder:
         graph = Path(folder) / "below.onnx"
         export_module(_Below(network, layer).eval(), size, graph, outputs=["maps"])
-        session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
-        for start in range(0, len(pictures), BATCH):
-            batch = pictures[start : start + BATCH]
-            pixels = np.stack(list(decoders.map(lambda picture: picture.pixels(size), batch)))
-            yield session.run(["maps"], {"pixels": pixels})[0]
+        session = cpu_session(graph)
+        # Pictures are read in threads while the session runs.
+        with closing(ahead(lambda picture: picture.pixels(size), pictures)) as pixels:
+            while batch := list(islice(pixels, BATCH)):
+                yield session.run(["maps"], {"pixels": np.stack(batch)})[0]

@@ -55,7 +55,8 @@ def load_rgb(source: ImageSource, *, at_least: int | None = None) -> Image.Image
     with _opened(source) as image:
         if at_least is not None:
             image.draft("RGB", (at_least, at_least))
-        return _over_white(ImageOps.exif_transpose(image))
+        ImageOps.exif_transpose(image, in_place=True)  # decodes; a copy would cost a tenth more
+        return _over_white(image)
 
 
 def image_size(source: ImageSource) -> tuple[int, int]:
@@ -108,4 +109,4 @@ def _over_white(image: Image.Image) -> Image.Image:
     if "A" in image.getbands() or "transparency" in image.info:
         rgba = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")

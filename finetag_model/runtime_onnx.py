@@ -30,10 +30,10 @@ class OnnxEmbedder:
         self._model = checkpoint.model
         graph = exported_graph(checkpoint)
         try:
-            self._session = _session(graph)
+            self._session = cpu_session(graph)
         except Exception:  # a damaged file in the cache; ONNX Runtime's errors share no base
             graph.unlink()
-            self._session = _session(exported_graph(checkpoint))
+            self._session = cpu_session(exported_graph(checkpoint))
 
     @property
     def model(self) -> ModelInfo:
@@ -46,8 +46,12 @@ class OnnxEmbedder:
         return Embedding(scores, visual)
 
 
-def _session(graph: Path) -> onnxruntime.InferenceSession:
-    return onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+def cpu_session(graph: Path) -> onnxruntime.InferenceSession:
+    """Open an ONNX file to run on all cores, shared with the threads that read pictures."""
+    options = onnxruntime.SessionOptions()
+    # By default a thread without work spins, on a core that would be decoding the next pictures.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
 
 def exported_graph(checkpoint: Checkpoint) -> Path:

@@ -8,11 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import time
-from collections import deque
-from collections.abc import Callable, Collection, Generator, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Collection, Generator, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
+from finetag_model.ahead import ahead
 from finetag_model.errors import ImageError
 from finetag_model.images import load_rgb, to_pixels
 from indexer.scan import Candidate, reason_of
@@ -27,8 +25,6 @@ from indexer.scan import Candidate, reason_of
 MAX_BYTES = 1 << 30
 """Larger files are refused: each is read into memory as a whole."""
 
-_THREADS = min(8, os.cpu_count() or 1)
-_LOOK_AHEAD = 64
 _SIDEWAYS = {5, 6, 7, 8}  # EXIF orientations that swap width and height
 
 
@@ -74,23 +70,7 @@ def read_all(
     def read(candidate: Candidate) -> Content:
         return _read(root / candidate.path, candidate, size, known)
 
-    return _ahead(read, candidates)
-
-
-def _ahead(
-    read: Callable[[Candidate], Content], candidates: Iterable[Candidate]
-) -> Generator[Content]:
-    pending: deque[Future[Content]] = deque()
-    with ThreadPoolExecutor(_THREADS) as pool:
-        try:
-            for candidate in candidates:
-                pending.append(pool.submit(read, candidate))
-                if len(pending) >= _LOOK_AHEAD:
-                    yield pending.popleft().result()
-            while pending:
-                yield pending.popleft().result()
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+    return ahead(read, candidates)
 
 
 def _read(path: Path, candidate: Candidate, size: int, known: Collection[str]) -> Content:
