@@ -12,6 +12,7 @@ import click
 from finetag_model.config import Head, Pretrained
 from finetag_model.config_file import config_option
 from finetag_model.console import Command, data_option, validation_option
+from finetag_model.errors import UsageError
 
 
 @click.command(cls=Command)
@@ -21,7 +22,8 @@ from finetag_model.console import Command, data_option, validation_option
     "--annotated",
     type=click.Path(path_type=Path),
     multiple=True,
-    help="CSV of image,group,value beside more images to train on; may be repeated.",
+    help="CSV or Parquet of image,group,value beside images to train on; may be repeated. "
+    "Without --data the vocabulary is what these files name.",
 )
 @validation_option
 @click.option(
@@ -132,7 +134,7 @@ from finetag_model.console import Command, data_option, validation_option
     "--output", type=click.Path(path_type=Path), required=True, help="The .safetensors to write."
 )
 def main(
-    data: Path,
+    data: Path | None,
     annotated: tuple[Path, ...],
     validation: Path | None,
     reference: Path | None,
@@ -165,29 +167,34 @@ def main(
     """
     # torch takes seconds to import; --help should not.
     from finetag_model import recipe  # noqa: PLC0415
+    from finetag_model.annotations import read_vocabulary  # noqa: PLC0415
     from finetag_model.checkpoint import Checkpoint, write_checkpoint  # noqa: PLC0415
     from finetag_model.config import NORMALISATIONS, FineTagConfig  # noqa: PLC0415
     from finetag_model.cub import read_cub, read_full_labels  # noqa: PLC0415
     from finetag_model.pretrained import pretrained_network  # noqa: PLC0415
     from finetag_model.training import Stage  # noqa: PLC0415
 
+    if not data and (validation or reference):
+        raise UsageError("--validation and --reference are about --data, which is not given")
+    if not data and not annotated:
+        raise UsageError("nothing to train on; name --data, --annotated, or both")
     started = time.monotonic()
 
     def say(line: str) -> None:
         click.echo(f"{time.monotonic() - started:7.1f} s  {line}", err=True)
 
-    cub = read_cub(data)
-    sources = [
-        recipe.photographs(
-            cub,
-            leave_out=cub.validation(validation),
-            reference=read_full_labels(reference, len(cub.vocabulary)) if reference else None,
-        ),
-        *(recipe.annotated(path, cub.vocabulary) for path in annotated),
-    ]
+    photographs = []
+    if data:
+        cub = read_cub(data)
+        vocabulary = cub.vocabulary
+        full_labels = read_full_labels(reference, len(vocabulary)) if reference else None
+        photographs = [recipe.photographs(cub, cub.validation(validation), full_labels)]
+    else:
+        vocabulary = read_vocabulary(annotated)
+    folders = recipe.annotated(annotated, vocabulary)
     mean, std = NORMALISATIONS[normalise]
     config = FineTagConfig(
-        attributes=len(cub.vocabulary),
+        attributes=len(vocabulary),
         trunk=trunk,
         input_size=input_size,
         mean=mean,
@@ -220,17 +227,17 @@ def main(
             )
         )
     settings = recipe.Recipe(stages, visual_dim=visual_dim, seed=seed)
-    calibration, projection = recipe.train(network, sources, settings, say)
+    calibration, projection = recipe.train(network, photographs + folders, settings, say)
     notes: dict[str, Any] = {
-        "photographs": len(sources[0].pictures),
-        "annotated": sum(len(source.pictures) for source in sources[1:]),
+        "photographs": sum(len(source.pictures) for source in photographs),
+        "annotated": sum(len(source.pictures) for source in folders),
         "pretrained": pretrained,
         "trunk_weights": trunk_weights.name if trunk_weights else "torchvision",
         "recipe": asdict(settings),
     }
     weights = {key: tensor.numpy() for key, tensor in network.state_dict().items()}
     write_checkpoint(
-        Checkpoint(name, config, cub.vocabulary, weights, calibration, projection, notes), output
+        Checkpoint(name, config, vocabulary, weights, calibration, projection, notes), output
     )
     say("done")
     click.echo(f"wrote {output} ({output.stat().st_size / 1e6:.1f} MB)")
