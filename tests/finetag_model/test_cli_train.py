@@ -171,8 +171,8 @@ def test_without_cub_the_vocabulary_is_that_of_the_annotated_files(
     assert result.exit_code == 0, result.output
     checkpoint = read_checkpoint(output)
     assert checkpoint.vocabulary.names == (
-        *("upper_color=red", "lower_color=red", "upper_color=green", "upper_color=blue"),
-        *("lower_color=green", "lower_color=blue", "has_legs=two"),
+        *("upper_color=red", "upper_color=green", "upper_color=blue"),
+        *("lower_color=red", "lower_color=green", "lower_color=blue", "has_legs=two"),
     )
     assert checkpoint.config.attributes == 7
     assert (checkpoint.notes["photographs"], checkpoint.notes["annotated"]) == (0, 45 + 20)
