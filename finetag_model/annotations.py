@@ -91,15 +91,22 @@ def read_annotations(path: Path, vocabulary: Vocabulary) -> AnnotatedFolder:
     if not images:
         raise DataError(f"{path} names no image")
     paths = [path.parent / image for image in images]
-    missing = [number for number, image in enumerate(paths) if not image.is_file()]
+    missing = [number for number, image in enumerate(paths) if not _is_file(image)]
     if missing:
-        others = f", nor do {len(missing) - 1:,} others" if len(missing) > 1 else ""
+        others = f" (the first of {len(missing):,} missing images)" if len(missing) > 1 else ""
         raise DataError(f"{where[missing[0]]}: {paths[missing[0]]} does not exist{others}")
     presence = np.full((len(images), len(vocabulary)), np.nan, dtype=np.float32)
     for image, positions in known:
         presence[image, list(positions)] = 0
     presence[tuple(np.array(present, dtype=np.int64).reshape(-1, 2).T)] = 1
     return AnnotatedFolder(paths, presence)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # its name is too long, or a folder may not be looked into
+        return False
 
 
 def _as_name(text: str) -> str:

@@ -144,11 +144,13 @@ def test_a_group_cannot_be_absent_and_have_a_value(tmp_path: Path, values: tuple
 def test_images_that_are_not_there_are_named(tmp_path: Path) -> None:
     rows = "".join(f"{name}.jpg,color,red\n" for name in "abcb")
     message = refusal(write(tmp_path, f"image,group,value\n{rows}", "a.jpg"))
-    assert f"line 3: {tmp_path / 'b.jpg'} does not exist, nor do 1 others" in message
+    assert f"line 3: {tmp_path / 'b.jpg'} does not exist (the first of 2 missing images)" in message
     (tmp_path / "b.jpg").mkdir()
     (tmp_path / "c.jpg").touch()
     message = refusal(tmp_path / "attributes.csv")
     assert message.endswith(f"{tmp_path / 'b.jpg'} does not exist")
+    message = refusal(write(tmp_path, f"image,group,value\n{'a' * 300}.jpg,color,red\n"))
+    assert message.endswith("a.jpg does not exist")
 
 
 def test_an_absolute_path(tmp_path: Path) -> None:
