@@ -6,7 +6,7 @@
 Only heads are trained, on kept features of a fixed trunk: that is quick enough for many variants
 and seeds, and says nothing of what fine-tuning would make of them. Training images are all that
 are not listed with --validation, cut to the bird; every variant differs from the base in one thing.
-What was not worth keeping is defined in `variants`, not in the package.
+What was not worth keeping is defined in `ablation_variants`, not in the package.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from pathlib import Path
 
 import click
 import numpy as np
+from ablation_variants import HEADS, AsymmetricTraining, Mirrored, shuffled_inside
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from benchmarks.variants import HEADS, AsymmetricTraining, Mirrored, shuffled_inside
 from finetag_model.config import NORMALISATIONS, FineTagConfig
 from finetag_model.console import Command, data_option, progress_console, validation_option
 from finetag_model.cub import CubDataset, read_cub, read_full_labels

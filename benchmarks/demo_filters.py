@@ -62,7 +62,7 @@ def count(catalogue: Path, catalog: Catalog) -> dict[str, Counter[str]]:
 
 def all_colors(by_group: dict[str, Counter[str]]) -> Counter[str]:
     """Add up the colour groups."""
-    colors = (counts for group, counts in by_group.items() if group.endswith("_color"))
+    colors = (counts for group, counts in by_group.items() if group.endswith("color"))
     return sum(colors, Counter[str]())
 
 

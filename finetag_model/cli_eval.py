@@ -1,4 +1,4 @@
-"""`finetag-eval`: how well a checkpoint knows the attributes of CUB-200-2011 photographs."""
+"""`finetag-eval`: how well a checkpoint knows the attributes of annotated pictures."""
 
 from __future__ import annotations
 
@@ -26,11 +26,19 @@ from finetag_model.errors import UsageError
 
 @click.command(cls=Command)
 @data_option
+@click.option(
+    "--annotated",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Instead of --data: CSV or Parquet of image,group,value beside the images.",
+)
 @validation_option
 @model_option
 @runtime_option
 @click.option(
-    "--whole", is_flag=True, help="Show the network whole photographs, not the bird's box."
+    "--whole",
+    is_flag=True,
+    help="With --data: show the network whole photographs, not the bird's box.",
 )
 @click.option(
     "--reliability",
@@ -41,7 +49,8 @@ from finetag_model.errors import UsageError
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def main(
-    data: Path,
+    data: Path | None,
+    annotated: Path | None,
     validation: Path | None,
     model: Path | None,
     runtime: Runtime,
@@ -49,7 +58,7 @@ def main(
     diagram: Path | None,
     as_json: bool,
 ) -> None:
-    """Measure rankings, probabilities and yes-or-no decisions against fully known labels.
+    """Measure rankings, probabilities and yes-or-no decisions against labels that are known.
 
     Rankings by W_MAP, AVGPREC and macro mAP, over all attributes and by group; probabilities by
     their calibration error (ECE) and Brier score, before and after calibration; decisions by F1,
@@ -58,27 +67,38 @@ def main(
     # scikit-learn and torch take seconds to import; --help should not.
     from finetag_model.checkpoint import read_checkpoint  # noqa: PLC0415
     from finetag_model.cub import read_cub  # noqa: PLC0415
-    from finetag_model.evaluation import measure  # noqa: PLC0415
+    from finetag_model.evaluation import measure, measure_annotated  # noqa: PLC0415
     from finetag_model.metrics import evaluate_decisions  # noqa: PLC0415
     from finetag_model.reliability import calibration_error, reliability  # noqa: PLC0415
 
+    if annotated and (data or validation or whole):
+        raise UsageError(
+            "--annotated stands alone; --data, --validation and --whole do not go with it"
+        )
     if diagram:  # what cannot be drawn is said before the work
         if diagram.suffix.lower() != ".png":
             raise UsageError(f"the diagram is a PNG, but {diagram} does not end in .png")
         from finetag_model.plots import draw_reliability  # noqa: PLC0415
-    cub = read_cub(data)
-    embedder = load_embedder(model, runtime)
+    if annotated:
+        embedder = load_embedder(model, runtime)
+        measured = measure_annotated(embedder, annotated)
+    elif data:
+        cub = read_cub(data)
+        embedder = load_embedder(model, runtime)
+        measured = measure(embedder, cub, validation, whole=whole)
+    else:
+        raise UsageError("nothing to measure on; name --data or --annotated")
     name = embedder.model.name
-    measured = measure(embedder, cub, validation, whole=whole)
     scores, presence = measured.scores, measured.presence
     calibration = read_checkpoint(model).calibration
     raw = calibration.undone(scores)
-    # Where it cannot be undone there is nothing to compare.
-    known = ~np.isnan(raw).any(axis=0)
+    # Where it cannot be undone, or no label is known, there is nothing to compare.
+    known = ~np.isnan(raw).any(axis=0) & ~np.isnan(presence).all(axis=0)
     stages = {"before": raw[:, known], "after": scores[:, known]} if known.any() else {}
     report = {
         "model": name,
         "images": len(scores),
+        "known": 1 - float(np.isnan(presence).mean()),
         "all": asdict(measured.overall),
         "groups": {group: asdict(metrics) for group, metrics in measured.groups.items()},
         "calibration": {
@@ -107,8 +127,9 @@ def main(
 
 
 def _tables(report: Mapping[str, Any]) -> Iterator[Table]:
+    known = f", {report['known']:.0%} of their labels known" if report["known"] < 1 else ""
     yield _table(
-        f"{report['model']} on {report['images']:,} images",
+        f"{report['model']} on {report['images']:,} images{known}",
         ("attributes", "W_MAP", "AVGPREC", "macro mAP"),
         {"all": report["all"], **report["groups"]},
     )

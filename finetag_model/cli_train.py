@@ -11,11 +11,10 @@ import click
 
 from finetag_model.config import Head, Pretrained
 from finetag_model.console import Command
-from finetag_model.errors import UsageError
 from finetag_model.labels import Unknown
 from finetag_model.train_options import (
+    check_options,
     deciding_options,
-    refuse_what_a_checkpoint_decides,
     train_options,
 )
 
@@ -23,7 +22,7 @@ from finetag_model.train_options import (
 @click.command(cls=Command)
 @train_options
 def main(
-    data: Path,
+    data: Path | None,
     annotated: tuple[Path, ...],
     validation: Path | None,
     reference: Path | None,
@@ -63,6 +62,7 @@ def main(
     """
     # torch takes seconds to import; --help should not.
     from finetag_model import recipe  # noqa: PLC0415
+    from finetag_model.annotations import read_vocabulary  # noqa: PLC0415
     from finetag_model.checkpoint import (  # noqa: PLC0415
         Checkpoint,
         read_checkpoint,
@@ -78,36 +78,29 @@ def main(
     from finetag_model.training import Stage  # noqa: PLC0415
 
     context = click.get_current_context()
-    if unknown == "conditional" and not reference:
-        raise UsageError("--unknown conditional counts in full labels; name them with --reference")
-    if crop < 1 and thaw != 0:
-        raise UsageError("--crop cuts pictures, and only with --thaw 0 does a training see them")
-    if head_epochs == 0 and thaw is None:
-        raise UsageError("with --head-epochs 0 nothing is trained; name a layer with --thaw")
-    if start_from:
-        refuse_what_a_checkpoint_decides(context)
+    check_options(context)
     started = time.monotonic()
 
     def say(line: str) -> None:
         click.echo(f"{time.monotonic() - started:7.1f} s  {line}", err=True)
 
-    cub = read_cub(data)
-    policy = recipe.LabelPolicy(
-        unknown=unknown or ("conditional" if reference else "ignored"),
-        reference=read_full_labels(reference, len(cub.vocabulary)) if reference else None,
-        certainty=certainty,
-        species_share=species_share,
-    )
-    sources = [
-        recipe.photographs(cub, cub.validation(validation), policy),
-        *(recipe.annotated(path, cub.vocabulary) for path in annotated),
-    ]
+    photographs = []
+    unknown = unknown or ("conditional" if reference else "ignored")
+    if data:
+        cub = read_cub(data)
+        vocabulary = cub.vocabulary
+        full_labels = read_full_labels(reference, len(vocabulary)) if reference else None
+        policy = recipe.LabelPolicy(unknown, full_labels, certainty, species_share)
+        photographs = [recipe.photographs(cub, cub.validation(validation), policy)]
+    else:
+        vocabulary = read_vocabulary(annotated)
+    folders = recipe.annotated(annotated, vocabulary)
     if start_from:
-        network = continued_network(read_checkpoint(start_from), cub.vocabulary, seed)
+        network = continued_network(read_checkpoint(start_from), vocabulary, seed)
     else:
         mean, std = NORMALISATIONS[normalise]
         config = FineTagConfig(
-            attributes=len(cub.vocabulary),
+            attributes=len(vocabulary),
             trunk=trunk,
             input_size=input_size,
             mean=mean,
@@ -145,11 +138,11 @@ def main(
         stages, visual_dim=visual_dim, seed=seed, continued=start_from is not None
     )
     with opened_run(run_path, deciding_options(context)) as run:
-        calibration, projection = recipe.train(network, sources, settings, run, say)
+        calibration, projection = recipe.train(network, photographs + folders, settings, run, say)
     notes: dict[str, Any] = {
-        "photographs": len(sources[0].pictures),
-        "annotated": sum(len(source.pictures) for source in sources[1:]),
-        "unknown": policy.unknown,
+        "photographs": sum(len(source.pictures) for source in photographs),
+        "annotated": sum(len(source.pictures) for source in folders),
+        "unknown": unknown,
         "certainty": certainty,
         "species_share": species_share,
         "recipe": asdict(settings),
@@ -161,7 +154,7 @@ def main(
         notes["trunk_weights"] = trunk_weights.name if trunk_weights else "torchvision"
     weights = {key: tensor.numpy() for key, tensor in network.state_dict().items()}
     write_checkpoint(
-        Checkpoint(name, network.config, cub.vocabulary, weights, calibration, projection, notes),
+        Checkpoint(name, network.config, vocabulary, weights, calibration, projection, notes),
         output,
     )
     say("done")

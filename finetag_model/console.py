@@ -34,7 +34,6 @@ data_option = click.option(
     "--data",
     type=click.Path(path_type=Path),
     metavar="FOLDER",
-    required=True,
     help="CUB_200_2011/, or the folder around it.",
 )
 validation_option = click.option(

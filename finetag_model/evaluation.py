@@ -1,14 +1,15 @@
-"""Measures a model on photographs of CUB-200-2011 whose labels are all known."""
+"""Measures a model: on photographs of CUB-200-2011 or on an annotated folder of anything."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from finetag_model.annotations import read_annotations
 from finetag_model.cub import CubDataset
 from finetag_model.embedder import Embedder
 from finetag_model.errors import DataError
@@ -20,11 +21,11 @@ BATCH = 16
 
 @dataclass(frozen=True)
 class Measured:
-    """What a model says of M images with fully known labels, and how well it ranks attributes.
+    """What a model says of M images with known labels, and how well it ranks attributes.
 
     Attributes:
         scores: float32 (M, N), calibrated probabilities.
-        presence: float32 (M, N), 0 or 1.
+        presence: float32 (M, N), 0 or 1, NaN unknown.
         overall: over all attributes.
         groups: over the attributes of each group.
     """
@@ -38,7 +39,7 @@ class Measured:
 def measure(
     embedder: Embedder, cub: CubDataset, validation: Path | None, *, whole: bool = False
 ) -> Measured:
-    """Measure a model.
+    """Measure a model on photographs of CUB-200-2011 whose labels are all known.
 
     Args:
         embedder: the model.
@@ -61,6 +62,25 @@ def measure(
             "list fully labelled ones with --validation"
         )
     pictures = [Picture(cub.paths[row]) if whole else cropped(cub, row) for row in rows.tolist()]
+    return _measure(embedder, pictures, presence)
+
+
+def measure_annotated(embedder: Embedder, path: Path) -> Measured:
+    """Measure a model on an annotated folder, as `read_annotations` reads it.
+
+    Raises:
+        DataError: as `read_annotations` with the model's vocabulary, or no image has an attribute.
+        ImageError: an image cannot be read.
+    """
+    folder = read_annotations(path, embedder.model.vocabulary)
+    if not (folder.presence == 1).any():
+        raise DataError(f"no image of {path} has any attribute; there is nothing to measure")
+    return _measure(embedder, [Picture(image) for image in folder.paths], folder.presence)
+
+
+def _measure(
+    embedder: Embedder, pictures: Sequence[Picture], presence: NDArray[np.float32]
+) -> Measured:
     size = embedder.model.input_size
     scores = np.concatenate(
         [
@@ -72,5 +92,5 @@ def measure(
         scores=scores,
         presence=presence,
         overall=evaluate(scores, presence),
-        groups=evaluate_groups(scores, presence, cub.vocabulary),
+        groups=evaluate_groups(scores, presence, embedder.model.vocabulary),
     )

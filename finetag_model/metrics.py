@@ -1,7 +1,8 @@
 """The paper's measures of a multi-label ranking: W_MAP, AVGPREC, and macro mAP beside them.
 
 F1 measures what becomes of a ranking once thresholds have cut it into yes and no. All take
-scores and presence of the same shape, (M, N): M images, N attributes.
+scores and presence of the same shape, (M, N): M images, N attributes. An unknown label takes no
+part anywhere, as if the image had not been shown to that attribute: the paper has none.
 """
 
 from __future__ import annotations
@@ -21,10 +22,11 @@ class Metrics:
     """Three figures in 0..1.
 
     Attributes:
-        w_map: average precision of each attribute over the images, averaged with the
-            attributes' frequencies as weights (paper, section 4).
-        avgprec: label-ranking average precision, averaged over the images.
-        macro_map: average precision of each attribute, averaged without weights.
+        w_map: average precision of each attribute over the images where it is known, averaged
+            with the attributes' frequencies as weights (paper, section 4).
+        avgprec: label-ranking average precision of the known labels of each image, averaged
+            over the images.
+        macro_map: average precision of each attribute as in w_map, averaged without weights.
     """
 
     w_map: float
@@ -46,28 +48,32 @@ class F1:
 
 
 def evaluate(scores: NDArray[np.floating], presence: NDArray[np.floating]) -> Metrics:
-    """Measure scores against fully known labels.
+    """Measure scores against the labels that are known.
 
     Args:
         scores: shape (M, N), higher means more likely present.
-        presence: shape (M, N), 0 or 1. Attributes that no image has take no part in w_map
-            and macro_map; images without any attribute take no part in avgprec.
+        presence: shape (M, N), 0 or 1, NaN unknown. Attributes that no image is known to have
+            take no part in w_map and macro_map; images not known to have any attribute take no
+            part in avgprec.
 
     Raises:
-        ValueError: a label is unknown, or none is present.
+        ValueError: no label is present.
     """
-    if np.isnan(presence).any():
-        raise ValueError("W_MAP and AVGPREC are defined on fully known labels only")
-    seen = presence.any(axis=0)
+    known, present = ~np.isnan(presence), presence == 1
+    seen, tagged = present.any(axis=0), present.any(axis=1)
     if not seen.any():
         raise ValueError("no label is present")
     precision = np.array(
-        [average_precision_score(presence[:, n], scores[:, n]) for n in np.flatnonzero(seen)]
+        [
+            average_precision_score(present[known[:, n], n], scores[known[:, n], n])
+            for n in np.flatnonzero(seen)
+        ]
     )
-    tagged = presence.any(axis=1)
+    # What is absent and ranked below all else changes no precision at a present label.
+    ranked = np.where(known, scores, np.nextafter(scores.min(), -np.inf))
     return Metrics(
-        w_map=float(np.average(precision, weights=presence[:, seen].sum(axis=0))),
-        avgprec=float(label_ranking_average_precision_score(presence[tagged], scores[tagged])),
+        w_map=float(np.average(precision, weights=present[:, seen].sum(axis=0))),
+        avgprec=float(label_ranking_average_precision_score(present[tagged], ranked[tagged])),
         macro_map=float(precision.mean()),
     )
 
@@ -79,7 +85,7 @@ def evaluate_groups(
     return {
         group: evaluate(scores[:, positions], presence[:, positions])
         for group, positions in vocabulary.groups.items()
-        if presence[:, positions].any()
+        if (presence[:, positions] == 1).any()
     }
 
 
@@ -92,13 +98,14 @@ def evaluate_decisions(
 
     Args:
         scores: shape (M, N).
-        presence: shape (M, N), 0 or 1. Attributes that no image has take no part in macro.
+        presence: shape (M, N), 0 or 1, NaN unknown. Attributes that no image is known to have
+            take no part in macro.
         thresholds: one for all attributes, or shape (N,).
 
     Raises:
         ValueError: no label is present.
     """
-    decided, present = scores >= thresholds, presence == 1
+    decided, present = (scores >= thresholds) & ~np.isnan(presence), presence == 1
     if not present.any():
         raise ValueError("no label is present")
     right = (decided & present).sum(axis=0)

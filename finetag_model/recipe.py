@@ -41,7 +41,8 @@ class TrainingSet:
         pictures: M of them.
         presence: float32 (M, N), probability that the attribute is present, NaN unknown.
         subjects: int64 (M,); pictures of one subject are held out together. Photographs of
-            CUB have their ids from 1, pictures of annotated folders -1, -2, ...
+            CUB have their ids from 1, pictures of annotated folders -1, -2, ..., the same
+            one the same in all of them.
     """
 
     pictures: Sequence[Picture]
@@ -102,11 +103,16 @@ def photographs(cub: CubDataset, leave_out: NDArray[np.bool_], policy: LabelPoli
     return TrainingSet(pictures, presence[shown], cub.image_ids[rows[shown]])
 
 
-def annotated(path: Path, vocabulary: Vocabulary) -> TrainingSet:
-    """Take all pictures of an annotated folder for training."""
-    folder = read_annotations(path, vocabulary)
-    pictures = [Picture(path) for path in folder.paths]
-    return TrainingSet(pictures, folder.presence, subjects=-1 - np.arange(len(pictures)))
+def annotated(files: Sequence[Path], vocabulary: Vocabulary) -> list[TrainingSet]:
+    """Take all pictures of annotated folders for training, each folder a source."""
+    subjects: dict[Path, int] = {}
+    sources = []
+    for file in files:
+        folder = read_annotations(file, vocabulary)
+        numbers = [subjects.setdefault(path.resolve(), -1 - len(subjects)) for path in folder.paths]
+        pictures = [Picture(path) for path in folder.paths]
+        sources.append(TrainingSet(pictures, folder.presence, np.array(numbers, dtype=np.int64)))
+    return sources
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,8 @@ A probability is calibrated if, of all things said to be present with probabilit
 is present (Guo, Pleiss, Sun and Weinberger 2017, "On Calibration of Modern Neural Networks").
 Here a "thing" is an attribute of an image, and its probability that of being present, as in the
 binary case of Naeini, Cooper and Hauskrecht 2015, "Obtaining Well Calibrated Probabilities Using
-Bayesian Binning"; not the confidence in the likeliest class, as for classifiers.
+Bayesian Binning"; not the confidence in the likeliest class, as for classifiers. Things of which
+nobody knows whether they are present, NaN, take no part.
 """
 
 from __future__ import annotations
@@ -50,14 +51,15 @@ def reliability(
     """Sort probabilities into bins and compare each with what is present.
 
     Args:
-        probabilities: in 0..1, of any shape but not empty; all values are pooled.
-        presence: of the same shape, 0 or 1.
+        probabilities: in 0..1, of any shape; all values are pooled.
+        presence: of the same shape, 0 or 1, NaN unknown; one label at least must be known.
         bins: at most so many.
         binning: `width` cuts 0..1 into equal intervals (a, b], as Guo et al. do; `mass` cuts so
             that bins hold equally many values, as Naeini et al. do. Equal probabilities always
             fall into one bin, so bins of `mass` can differ, or be fewer.
     """
-    p = probabilities.ravel().astype(np.float64)
+    known = ~np.isnan(presence)
+    p = probabilities[known].astype(np.float64)
     steps = np.linspace(0, 1, bins + 1)[1:-1]
     edges = steps if binning == "width" else np.quantile(p, steps)
     bin_of = np.searchsorted(edges, p)
@@ -65,7 +67,7 @@ def reliability(
     filled = counts > 0
     mean_p, mean_presence = (
         np.bincount(bin_of, weights=values, minlength=bins)[filled] / counts[filled]
-        for values in (p, presence.ravel())
+        for values in (p, presence[known])
     )
     return Reliability(mean_p, mean_presence, counts[filled])
 
@@ -76,7 +78,7 @@ def brier_score(probabilities: NDArray[np.floating], presence: NDArray[np.floati
     Unlike ECE it is lowest for the true probabilities alone: it also charges for telling
     present from absent badly.
     """
-    return float(np.mean((probabilities.astype(np.float64) - presence) ** 2))
+    return float(np.nanmean((probabilities.astype(np.float64) - presence) ** 2))
 
 
 @dataclass(frozen=True)
@@ -85,8 +87,9 @@ class CalibrationError:
 
     Attributes:
         ece: over all pairs of image and attribute, in bins of equal width.
-        macro_ece: of each attribute alone, averaged without weights. Errors of different
-            attributes cannot cancel here. In bins of equal mass, since M values are few.
+        macro_ece: of each attribute alone that is known of some image, averaged without weights.
+            Errors of different attributes cannot cancel here. In bins of equal mass, since M
+            values are few.
         brier: over all pairs.
     """
 
@@ -98,8 +101,9 @@ class CalibrationError:
 def calibration_error(
     probabilities: NDArray[np.floating], presence: NDArray[np.floating]
 ) -> CalibrationError:
-    """Measure probabilities (M, N) against presence (M, N), 0 or 1."""
-    columns = zip(probabilities.T, presence.T, strict=True)
+    """Measure probabilities (M, N) against presence (M, N), 0 or 1, NaN unknown."""
+    labelled = ~np.isnan(presence).all(axis=0)
+    columns = zip(probabilities[:, labelled].T, presence[:, labelled].T, strict=True)
     return CalibrationError(
         ece=reliability(probabilities, presence).ece,
         macro_ece=float(np.mean([reliability(p, y, binning="mass").ece for p, y in columns])),

@@ -25,7 +25,8 @@ _OPTIONS = (
         "--annotated",
         type=click.Path(path_type=Path),
         multiple=True,
-        help="CSV of image,group,value beside more images to train on; may be repeated.",
+        help="CSV or Parquet of image,group,value beside images to train on; may be repeated. "
+        "Without --data the vocabulary is what these files name.",
     ),
     validation_option,
     click.option(
@@ -196,6 +197,7 @@ _OPTIONS = (
     ),
 )
 
+_OF_DATA = {"validation", "reference", "unknown", "certainty", "species_share"}
 _OF_A_CHECKPOINT = {
     "trunk",
     "trunk_weights",
@@ -214,16 +216,33 @@ def train_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def refuse_what_a_checkpoint_decides(context: click.Context) -> None:
-    """Refuse options that --start-from leaves nothing to say about.
+def check_options(context: click.Context) -> None:
+    """Refuse options that contradict each other, or that others leave nothing to say about.
 
     Raises:
-        UsageError: one was given.
+        UsageError: there are some.
     """
-    for parameter in context.command.params:
-        source = context.get_parameter_source(parameter.name or "")
-        if parameter.name in _OF_A_CHECKPOINT and source is not ParameterSource.DEFAULT:
-            raise UsageError(f"{parameter.opts[0]} is decided by the checkpoint of --start-from")
+    given = {
+        parameter.name: parameter.opts[0]
+        for parameter in context.command.params
+        if parameter.name
+        and context.get_parameter_source(parameter.name) is not ParameterSource.DEFAULT
+    }
+    values = context.params
+    if not values["data"]:
+        if not values["annotated"]:
+            raise UsageError("nothing to train on; name --data, --annotated, or both")
+        for name in _OF_DATA & given.keys():
+            raise UsageError(f"{given[name]} is about --data, which is not given")
+    if values["start_from"]:
+        for name in _OF_A_CHECKPOINT & given.keys():
+            raise UsageError(f"{given[name]} is decided by the checkpoint of --start-from")
+    if values["unknown"] == "conditional" and not values["reference"]:
+        raise UsageError("--unknown conditional counts in full labels; name them with --reference")
+    if values["crop"] < 1 and values["thaw"] != 0:
+        raise UsageError("--crop cuts pictures, and only with --thaw 0 does a training see them")
+    if values["head_epochs"] == 0 and values["thaw"] is None:
+        raise UsageError("with --head-epochs 0 nothing is trained; name a layer with --thaw")
 
 
 def deciding_options(context: click.Context) -> dict[str, Any]:

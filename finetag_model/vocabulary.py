@@ -24,7 +24,7 @@ class Vocabulary:
         malformed = [name for name in self.names if not re.fullmatch(r"[^=\s]+=[^=\s]+", name)]
         if malformed:
             raise DataError(f"attribute {malformed[0]!r} is not of the form group=value")
-        if len(set(map(_key, self.names))) != len(self.names):
+        if len(set(map(fold, self.names))) != len(self.names):
             raise DataError("two attributes of the vocabulary have the same name")
 
     def __len__(self) -> int:
@@ -55,24 +55,37 @@ class Vocabulary:
         Raises:
             UsageError: there is no such attribute; the message names the nearest ones.
         """
-        found = self._positions.get(_key(name))
+        found = self._positions.get(fold(name))
         if found is not None:
             return found
         group, equals, value = name.partition("=")
         if not equals or not group.strip() or not value.strip():
             raise UsageError(f"{name!r} is not of the form group=value, as in {self.names[0]!r}")
-        by_key = {_key(known): known for known in self.groups}
-        if _key(group) not in by_key:
-            near = _nearest(_key(group), by_key)
-            raise UsageError(f"unknown attribute {group.strip()!r}; nearest: {near}")
-        known_group = by_key[_key(group)]
-        values = [self.value(position) for position in self.groups[known_group]]
-        near = _nearest(_key(value), {_key(known): known for known in values})
+        positions = self.group(group)
+        values = [self.value(position) for position in positions]
+        near = _nearest(fold(value), {fold(known): known for known in values})
+        known_group = self._groups_by_key[fold(group)]
         raise UsageError(f"{known_group} has no value {value.strip()!r}; nearest: {near}")
+
+    def group(self, name: str) -> tuple[int, ...]:
+        """Return the positions of a group's values; its name may be written as in `position`.
+
+        Raises:
+            UsageError: there is no such group; the message names the nearest ones.
+        """
+        known = self._groups_by_key.get(fold(name))
+        if known is None:
+            near = _nearest(fold(name), self._groups_by_key)
+            raise UsageError(f"unknown attribute {name.strip()!r}; nearest: {near}")
+        return self.groups[known]
+
+    @cached_property
+    def _groups_by_key(self) -> Mapping[str, str]:
+        return {fold(group): group for group in self.groups}
 
     @cached_property
     def _positions(self) -> Mapping[str, int]:
-        return {_key(name): position for position, name in enumerate(self.names)}
+        return {fold(name): position for position, name in enumerate(self.names)}
 
 
 def _from_cub(name: str) -> str:
@@ -83,8 +96,8 @@ def _from_cub(name: str) -> str:
     return f"{group.removeprefix('has_')}={without_remark}"
 
 
-def _key(name: str) -> str:
-    """Fold what a user may write differently: case, outer blanks, and ` `, `-`, `_`."""
+def fold(name: str) -> str:
+    """Return the same for what a user may write differently: case, outer blanks, ` `, `-`, `_`."""
     return re.sub(r"[\s_-]+", "_", re.sub(r"\s*=\s*", "=", name.strip()).lower())
 
 

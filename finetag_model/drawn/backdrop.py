@@ -1,4 +1,4 @@
-"""The far, blurred part of the scenery: sky, foliage full of light discs, meadow, shore, water.
+"""The far, blurred part of the scenery: sky, foliage, meadow, shore, water, or a room.
 
 The sharp things a bird touches (branch, grass, rock, reeds) are drawn in `perch`.
 """
@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
+from finetag_model.drawn.geometry import Frame, Points
 from finetag_model.drawn.palette import RGB
 
 _WIDTH = 160  # a blurred picture needs no more pixels than this
@@ -40,6 +41,44 @@ _WATERS: tuple[tuple[RGB, RGB], ...] = (
     ((222, 196, 178), (134, 122, 136)),
 )
 
+_WALLS: tuple[tuple[RGB, ...], ...] = (
+    ((238, 236, 230), (226, 222, 214), (206, 200, 190), (250, 248, 244), (196, 188, 176)),
+    ((214, 222, 226), (196, 206, 212), (170, 182, 190), (232, 238, 240), (156, 170, 180)),
+    ((222, 204, 188), (206, 184, 166), (178, 154, 136), (240, 226, 212), (168, 142, 124)),
+    ((176, 188, 170), (158, 172, 152), (130, 146, 126), (200, 210, 192), (118, 134, 114)),
+    ((226, 206, 208), (212, 188, 192), (186, 160, 166), (242, 228, 230), (176, 150, 156)),
+    ((122, 126, 134), (104, 108, 116), (82, 86, 94), (150, 154, 162), (72, 76, 84)),
+)
+_FLOORS: tuple[tuple[RGB, RGB], ...] = (
+    ((196, 160, 118), (158, 120, 82)),
+    ((216, 214, 208), (184, 182, 176)),
+    ((132, 100, 76), (92, 66, 48)),
+    ((170, 172, 176), (124, 126, 132)),
+    ((228, 218, 200), (198, 186, 164)),
+)
+
+
+def draw_room(size: tuple[int, int], horizon: float, rng: np.random.Generator) -> Image.Image:
+    """A wall over a floor or a table as a soft RGB picture; arguments as of `draw_backdrop`."""
+    small = (_WIDTH, round(_WIDTH * size[1] / size[0]))
+    image = _far(_WALLS[rng.integers(len(_WALLS))], small, rng, discs=8)
+    edge = round(horizon * small[1])
+    floor = _ground(_FLOORS[rng.integers(len(_FLOORS))], (small[0], small[1] - edge), rng, 2)
+    _lay(image, floor, edge, 0.7)
+    return image.resize(size, Image.Resampling.BICUBIC)
+
+
+def cast_shadow(
+    scene: NDArray[np.uint8], frame: Frame, at: Points, reach: tuple[float, float]
+) -> None:
+    """Darken the ground in place about `at` (2,), as far aside and ahead as `reach` in units."""
+    centre = frame.pixels(at)
+    height, width = scene.shape[:2]
+    y, x = np.ogrid[0:height, 0:width]
+    aside, ahead = (x - centre[0]) / frame.scale, (y - centre[1]) / frame.scale
+    shade = 1 - 0.42 * np.exp(-((aside / reach[0]) ** 2) - (ahead / reach[1]) ** 2)
+    scene[:] = (scene * shade[..., None]).astype(np.uint8)
+
 
 def draw_backdrop(
     scene: str, size: tuple[int, int], horizon: float, rng: np.random.Generator
@@ -50,14 +89,10 @@ def draw_backdrop(
         scene in ("grass", "swim", "shallows") and rng.random() < 0.4
     )
     themes = _SKIES if open_air else _FOLIAGE
-    top, middle, bottom, *lights = themes[rng.integers(len(themes))]
-    rows = np.linspace(0, 1, small[1])
-    sky = _gradient(rows, (0, 0.55, 1), (top, middle, bottom))
-    image = Image.fromarray(np.repeat(sky[:, None], small[0], axis=1).astype(np.uint8))
-    _scatter(image, lights, rng, discs=10 if open_air else 46)
-    image = image.filter(ImageFilter.GaussianBlur(2.4))
+    theme = themes[rng.integers(len(themes))]
+    image = _far(theme, small, rng, discs=10 if open_air else 46)
     if not open_air:
-        _bokeh(image, lights[0], rng)
+        _bokeh(image, theme[3], rng)
     edge = round(horizon * small[1])
     if scene in _GROUNDS:
         near_far = _GROUNDS[scene][rng.integers(len(_GROUNDS[scene]))]
@@ -70,6 +105,18 @@ def draw_backdrop(
         water = Image.blend(_ripples((far, near), mirror.size, rng), mirror, 0.25)
         _lay(image, water, edge, 1.0)
     return image.resize(size, Image.Resampling.BICUBIC)
+
+
+def _far(
+    theme: tuple[RGB, ...], size: tuple[int, int], rng: np.random.Generator, discs: int
+) -> Image.Image:
+    """What fills the picture from top to bottom, with faint patches of its lights."""
+    top, middle, bottom, *lights = theme
+    rows = np.linspace(0, 1, size[1])
+    sky = _gradient(rows, (0, 0.55, 1), (top, middle, bottom))
+    image = Image.fromarray(np.repeat(sky[:, None], size[0], axis=1).astype(np.uint8))
+    _scatter(image, lights, rng, discs)
+    return image.filter(ImageFilter.GaussianBlur(2.4))
 
 
 def _gradient(
@@ -103,12 +150,15 @@ def _bokeh(image: Image.Image, light: RGB, rng: np.random.Generator) -> None:
 
 
 def _ground(
-    near_far: tuple[RGB, RGB], size: tuple[int, int], rng: np.random.Generator
+    near_far: tuple[RGB, RGB],
+    size: tuple[int, int],
+    rng: np.random.Generator,
+    uneven: float = 9,
 ) -> Image.Image:
     """Ground that darkens towards us, with uneven light on it."""
     rows = np.linspace(0, 1, max(size[1], 1))
     flat = _gradient(rows, (0, 1), near_far)
-    unevenness = _noise((size[0], max(size[1], 1)), (12, 10), rng) * 9
+    unevenness = _noise((size[0], max(size[1], 1)), (12, 10), rng) * uneven
     return Image.fromarray(np.clip(flat[:, None] + unevenness[..., None], 0, 255).astype(np.uint8))
 
 

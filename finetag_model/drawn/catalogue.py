@@ -1,4 +1,4 @@
-"""Write a folder of drawn birds with a table of their attributes.
+"""Write a folder of drawn birds or bags with a table of their attributes.
 
 Only ever touches a folder that is new, empty, or was written by this module before.
 """
@@ -7,21 +7,44 @@ from __future__ import annotations
 
 import csv
 import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from PIL import Image
+
+from finetag_model.drawn.bag import sample_bag
 from finetag_model.drawn.draw import draw_bird
+from finetag_model.drawn.draw_bag import draw_bag
 from finetag_model.drawn.sample import sample_bird
 from finetag_model.errors import UsageError
 
 ATTRIBUTES = "attributes.csv"
 MOST = 9999  # as many as the file names have room for
-_OWN = re.compile(r"bird-\d{4}\.jpg")
+
+Drawn = tuple[Image.Image, Mapping[str, frozenset[str]]]
+"""A picture and the values of each of its groups."""
 
 
-def write_catalogue(folder: Path, count: int, seed: int) -> Path:
-    """Draw `count` birds into `folder` as JPEGs and return the path of their attribute table.
+def _bird(seed: int) -> Drawn:
+    bird = sample_bird(seed)
+    return draw_bird(bird), bird.labels
 
-    The table has the columns image, group and value, a row for each value. Bird `i` of the
+
+def _bag(seed: int) -> Drawn:
+    bag = sample_bag(seed)
+    return draw_bag(bag), bag.labels
+
+
+SUBJECTS: Mapping[str, Callable[[int], Drawn]] = {"bird": _bird, "bag": _bag}
+"""What can be drawn, each from a seed."""
+
+_OWN = re.compile(rf"({'|'.join(SUBJECTS)})-\d{{4}}\.jpg")
+
+
+def write_catalogue(folder: Path, count: int, seed: int, subject: str = "bird") -> Path:
+    """Draw `count` pictures into `folder` as JPEGs and return the path of their attribute table.
+
+    The table has the columns image, group and value, a row for each value. Picture `i` of the
     catalogue is that of seed `seed * 10000 + i`, so catalogues of different seeds share none.
 
     Raises:
@@ -37,10 +60,10 @@ def write_catalogue(folder: Path, count: int, seed: int) -> Path:
         rows = csv.writer(file, lineterminator="\n")
         rows.writerow(("image", "group", "value"))
         for number in range(1, count + 1):
-            bird = sample_bird(seed * (MOST + 1) + number)
-            name = f"bird-{number:04}.jpg"
-            draw_bird(bird).save(folder / name, quality=92, subsampling=0)
-            for group, values in bird.labels.items():
+            picture, labels = SUBJECTS[subject](seed * (MOST + 1) + number)
+            name = f"{subject}-{number:04}.jpg"
+            picture.save(folder / name, quality=92, subsampling=0)
+            for group, values in labels.items():
                 rows.writerows((name, group, value) for value in sorted(values))
     return table
 

@@ -140,7 +140,7 @@ def _picture(sheet: _Sheet, bird: Bird) -> Image.Image:
     colours, drawn = canvas.colours(body.volume(size, canvas.frame))
     scene = np.asarray(ground).copy()
     if bird.scene in ("sand", "snow", "grass"):
-        _cast_shadow(scene, sheet)
+        backdrop.cast_shadow(scene, canvas.frame, sheet.feet.mean(axis=0), (0.55, 0.07))
     scene[drawn] = colours[drawn]
     if bird.scene in _WATER:
         _flood(scene, np.asarray(ground), drawn, int(line), rng)
@@ -148,17 +148,6 @@ def _picture(sheet: _Sheet, bird: Bird) -> Image.Image:
     if bird.faces_left:
         image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     return image.resize((size[0] // _OVERSAMPLING, size[1] // _OVERSAMPLING), Image.Resampling.BOX)
-
-
-def _cast_shadow(scene: NDArray[np.uint8], sheet: _Sheet) -> None:
-    """Darken the ground under the bird."""
-    frame = sheet.canvas.frame
-    centre = frame.pixels(sheet.feet.mean(axis=0))
-    height, width = scene.shape[:2]
-    y, x = np.ogrid[0:height, 0:width]
-    aside, ahead = (x - centre[0]) / frame.scale, (y - centre[1]) / frame.scale
-    shade = 1 - 0.42 * np.exp(-((aside / 0.55) ** 2) - (ahead / 0.07) ** 2)
-    scene[:] = (scene * shade[..., None]).astype(np.uint8)
 
 
 def _flood(

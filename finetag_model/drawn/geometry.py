@@ -99,3 +99,15 @@ def ellipse(centre: ArrayLike, radii: ArrayLike, degrees: float = 0.0, count: in
     a = np.linspace(0, 2 * np.pi, count, endpoint=False)
     ring = np.stack([np.cos(a), np.sin(a)], axis=-1) * np.asarray(radii, dtype=float)
     return np.asarray(centre, dtype=float) + turn(ring, degrees)
+
+
+def rounded(corners: ArrayLike, radii: ArrayLike, count: int = 8) -> Points:
+    """Outline (k * count, 2) of a polygon (k, 2) whose corners are cut round by `radii` (k,)."""
+    c = np.asarray(corners, dtype=float)
+    cut = np.asarray(radii, dtype=float)[:, None]
+    before = c + unit(np.roll(c, 1, axis=0) - c) * cut
+    after = c + unit(np.roll(c, -1, axis=0) - c) * cut
+    t = np.linspace(0, 1, count)[:, None]
+    ends, middle = np.stack([before, after])[:, :, None], c[:, None]
+    curve: Points = (1 - t) ** 2 * ends[0] + 2 * t * (1 - t) * middle + t**2 * ends[1]
+    return curve.reshape(-1, 2)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, get_args
 
 import numpy as np
@@ -10,7 +9,6 @@ import pytest
 import torch
 from click.testing import CliRunner
 from PIL import Image
-from safetensors.torch import save_file
 from torch import nn
 
 from finetag_model.calibration import Calibration
@@ -21,6 +19,7 @@ from finetag_model.network import FineTag, Vgg16Rank, new_network
 from finetag_model.projection import Projection
 from finetag_model.trunks import TRUNKS, Trunk, pretrained_trunk
 from finetag_model.vocabulary import Vocabulary
+from tests.trunks import write_random_trunk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -75,22 +74,6 @@ def write_cub(folder: Path, images: int = 12) -> Path:
     return folder
 
 
-def random_trunk(seed: int = 0) -> nn.Sequential:
-    """Return torchvision's MobileNetV2 features, random, with activations of ordinary size."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        features = TRUNKS["mobilenet_v2"].build().eval()
-        for module in features.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.normal_(module.weight, std=math.sqrt(2 / module.weight[0].numel()))
-            elif isinstance(module, nn.BatchNorm2d):
-                nn.init.uniform_(module.weight, 0.8, 1.2)
-                nn.init.normal_(module.bias, std=0.1)
-                nn.init.normal_(module.running_mean, std=0.1)
-                nn.init.uniform_(module.running_var, 0.8, 1.2)
-    return features
-
-
 @pytest.fixture(scope="session", autouse=True)
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Keep exported graphs out of the user's cache folder."""
@@ -115,10 +98,7 @@ def cub_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def trunk_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Weights of a random MobileNetV2 as a safetensors file of torchvision's names."""
-    path = tmp_path_factory.mktemp("trunk") / "mobilenet_v2.safetensors"
-    state = random_trunk().state_dict()
-    save_file({f"features.{name}": tensor.contiguous() for name, tensor in state.items()}, path)
-    return path
+    return write_random_trunk(tmp_path_factory.mktemp("trunk") / "mobilenet_v2.safetensors")
 
 
 @pytest.fixture

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from ablation_variants import AsymmetricTraining, Groups, ISqrt, Mirrored, shuffled_inside
 from click.testing import CliRunner
 from torch.nn import functional as F
 
 from benchmarks.ablations import main
-from benchmarks.variants import AsymmetricTraining, Groups, ISqrt, Mirrored, shuffled_inside
 from finetag_model.config import FineTagConfig
 from finetag_model.pictures import Picture
 from tests.finetag_model.conftest import paint_bird

@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from finetag_model import load_embedder
+from finetag_model.annotations import read_annotations
 from finetag_model.checkpoint import read_checkpoint, write_checkpoint
 from finetag_model.cli_eval import main
 from finetag_model.cub import read_cub
@@ -27,6 +28,11 @@ Trained = tuple[Result, Path]
 
 def run(data: Path, model: Path, *options: object) -> Result:
     arguments = ("--data", data, "--model", model, "--runtime", "torch", *options)
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def annotated(table: Path, model: Path, *options: object) -> Result:
+    arguments = ("--annotated", table, "--model", model, "--runtime", "torch", *options)
     return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 
@@ -185,6 +191,68 @@ def test_unknown_labels_are_refused(trained: Trained, make_cub: Callable[..., Pa
     message = refusal(run(folder, trained[1]))
     assert "1 of the 3 images have unknown labels" in message
     assert "--validation" in message
+
+
+def test_an_annotated_folder_is_measured_on_what_is_known(
+    trained: Trained, annotated_csv: Path
+) -> None:
+    lines = annotated_csv.read_text().splitlines()
+    some = [line for number, line in enumerate(lines) if number % 5 != 2]
+    table = annotated_csv.with_name("held-out.csv")
+    table.write_text("\n".join(["image,group,value", "44.png,upper_color,", *some[1:-2]]))
+    result = annotated(table, trained[1], "--json")
+    assert result.exit_code == 0, result.output
+    printed = json.loads(result.stdout)
+    checkpoint = read_checkpoint(trained[1])
+    folder = read_annotations(table, checkpoint.vocabulary)
+    unknown = np.isnan(folder.presence)
+    assert 0 < unknown.sum() < unknown.size
+    assert printed["images"] == 45
+    assert printed["known"] == pytest.approx(1 - unknown.mean())
+    pixels = np.stack([Picture(path).pixels(64) for path in folder.paths])
+    scores = load_embedder(trained[1], "torch").embed(pixels).scores
+    assert printed["all"] == pytest.approx(vars(evaluate(scores, folder.presence)), abs=1e-6)
+    f1 = evaluate_decisions(scores, folder.presence, checkpoint.calibration.thresholds)
+    assert printed["f1"]["default"] == pytest.approx(vars(f1))
+    assert f"{printed['known']:.0%} of their labels known" in annotated(table, trained[1]).stdout
+
+
+def test_groups_of_which_nothing_is_known_are_left_out(
+    trained: Trained, annotated_csv: Path
+) -> None:
+    lines = annotated_csv.read_text().splitlines()
+    table = annotated_csv.with_name("upper.csv")
+    table.write_text("\n".join(line for line in lines if "lower_color" not in line))
+    printed = json.loads(annotated(table, trained[1], "--json").stdout)
+    assert list(printed["groups"]) == ["upper_color"]
+    assert printed["calibration"]["attributes"] <= 3
+    assert printed["known"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("rows", "reason"),
+    [
+        ("0.png,upper_color,mauve\n", "line 2: upper_color has no value 'mauve'; nearest:"),
+        ("0.png,strap,chain\n", "line 2: unknown attribute 'strap'; nearest:"),
+        ("none.png,upper_color,red\n", "none.png does not exist"),
+        ("0.png,upper_color,\n", "has any attribute; there is nothing to measure"),
+    ],
+)
+def test_an_annotated_folder_that_cannot_be_measured(
+    trained: Trained, annotated_csv: Path, rows: str, reason: str
+) -> None:
+    table = annotated_csv.with_name("wrong.csv")
+    table.write_text(f"image,group,value\n{rows}")
+    message = refusal(annotated(table, trained[1]))
+    assert str(table) in message
+    assert reason in message
+
+
+@pytest.mark.parametrize("other", [["--data", "x"], ["--validation", "x"], ["--whole"]])
+def test_an_annotated_folder_stands_alone(other: list[str]) -> None:
+    result = CliRunner().invoke(main, ["--annotated", "a.csv", *other])
+    assert result.exit_code == 2
+    assert "--annotated stands alone" in result.stderr
 
 
 def test_a_model_of_other_attributes(trained: Trained, make_cub: Callable[..., Path]) -> None:

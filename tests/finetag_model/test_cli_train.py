@@ -224,6 +224,49 @@ def test_too_few_pictures(
     assert not output.exists()
 
 
+def test_without_cub_the_vocabulary_is_that_of_the_annotated_files(
+    annotated_csv: Path, trunk_weights: Path, tmp_path: Path
+) -> None:
+    more = tmp_path / "more.csv"
+    more.write_text(
+        "image,group,value\n"
+        + "".join(f"{annotated_csv.parent / f'{i}.png'},Has Legs,\n" for i in range(5, 20))
+        + "".join(f"{annotated_csv.parent / f'{i}.png'},Has Legs,Two\n" for i in range(5))
+    )
+    output = tmp_path / "model.safetensors"
+    sizes = ("--input-size", 64, "--head-epochs", 1, "--visual-dim", 4)
+    files = ("--annotated", annotated_csv, "--annotated", more)
+    result = run(*files, "--trunk-weights", trunk_weights, *sizes, "--output", output)
+    assert result.exit_code == 0, result.output
+    checkpoint = read_checkpoint(output)
+    assert checkpoint.vocabulary.names == (
+        *("upper_color=red", "upper_color=green", "upper_color=blue"),
+        *("lower_color=red", "lower_color=green", "lower_color=blue", "has_legs=two"),
+    )
+    assert checkpoint.config.attributes == 7
+    assert (checkpoint.notes["photographs"], checkpoint.notes["annotated"]) == (0, 45 + 20)
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ([], "name --data, --annotated, or both"),
+        (["--annotated", "a.csv", "--validation", "ids.txt"], "about --data"),
+        (["--annotated", "a.csv", "--reference", "labels.txt"], "about --data"),
+    ],
+)
+def test_what_goes_with_cub_alone(tmp_path: Path, options: list[str], reason: str) -> None:
+    output = tmp_path / "model.safetensors"
+    assert reason in refusal(run("--output", output, *options), exit_code=2)
+
+
+def test_annotated_images_that_are_missing_are_named_before_the_work(tmp_path: Path) -> None:
+    table = tmp_path / "attributes.csv"
+    table.write_text("image,group,value\nnone.jpg,strap,chain\n")
+    line = refusal(run("--annotated", table, "--output", tmp_path / "model.safetensors"))
+    assert f"{tmp_path / 'none.jpg'} does not exist" in line
+
+
 @pytest.mark.parametrize(
     "options",
     [

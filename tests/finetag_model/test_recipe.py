@@ -88,12 +88,29 @@ def test_an_annotated_folder_is_taken_whole(cub: CubDataset, tmp_path: Path) -> 
     table = tmp_path / "more" / "attributes.csv"
     table.parent.mkdir()
     table.write_text("image,group,value\na.png,upper_color,blue\nb.png,lower_color,red\n")
-    source = recipe.annotated(table, cub.vocabulary)
+    for name in ("a.png", "b.png"):
+        (table.parent / name).touch()
+    (source,) = recipe.annotated([table], cub.vocabulary)
     assert source.pictures == [Picture(table.parent / name) for name in ("a.png", "b.png")]
     assert source.presence[0, :3].tolist() == [0, 0, 1]
     # No subject of it is one of the photographs.
     assert len(set(source.subjects)) == 2
     assert not set(source.subjects) & set(cub.image_ids)
+
+
+def test_an_image_of_two_annotated_folders_is_one_subject(cub: CubDataset, tmp_path: Path) -> None:
+    for name in ("a.png", "b.png", "c.png"):
+        (tmp_path / name).touch()
+    tables = [tmp_path / "upper.csv", tmp_path / "lower.csv"]
+    tables[0].write_text("image,group,value\na.png,upper_color,blue\nb.png,upper_color,red\n")
+    tables[1].write_text(
+        f"image,group,value\nc.png,lower_color,blue\n{tmp_path / 'b.png'},lower_color,red\n"
+    )
+    upper, lower = recipe.annotated(tables, cub.vocabulary)
+    assert upper.subjects.tolist() == [-1, -2]
+    assert lower.subjects.tolist() == [-3, -2]
+    assert np.isnan(upper.presence[:, 3:]).all()
+    assert np.isnan(lower.presence[:, :3]).all()
 
 
 @pytest.fixture

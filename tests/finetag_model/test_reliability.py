@@ -128,3 +128,25 @@ def test_errors_of_different_attributes_cancel_in_ece_but_not_in_macro_ece() -> 
     assert error.ece == 0
     assert error.macro_ece == pytest.approx(0.5)
     assert error.brier == pytest.approx(0.25)
+
+
+def test_unknown_labels_take_no_part() -> None:
+    random = np.random.default_rng(0)
+    probabilities = random.random((30, 4))
+    presence = (random.random((30, 4)) < probabilities).astype(float)
+    presence[random.random((30, 4)) < 0.3] = np.nan
+    presence[:, 2] = np.nan
+    known = ~np.isnan(presence)
+    for binning in ("width", "mass"):
+        got = reliability(probabilities, presence, binning=binning)
+        expected = reliability(probabilities[known], presence[known], binning=binning)
+        assert vars(got).keys() == vars(expected).keys()
+        assert all((vars(got)[key] == vars(expected)[key]).all() for key in vars(got))
+    error = calibration_error(probabilities, presence)
+    assert error.ece == pytest.approx(naive_ece(probabilities[known], presence[known], 10))
+    assert error.brier == pytest.approx(brier_score(probabilities[known], presence[known]))
+    alone = [
+        reliability(probabilities[known[:, n], n], presence[known[:, n], n], binning="mass").ece
+        for n in (0, 1, 3)
+    ]
+    assert error.macro_ece == pytest.approx(np.mean(alone))

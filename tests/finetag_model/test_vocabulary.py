@@ -107,3 +107,10 @@ def test_what_is_unknown_is_answered_with_the_nearest(name: str, message: str) -
 def test_any_text_is_a_position_or_a_usage_error(text: str) -> None:
     with contextlib.suppress(UsageError):
         assert VOCABULARY.position(text) in range(len(VOCABULARY))
+
+
+def test_groups_are_found_however_they_are_written() -> None:
+    for group, positions in VOCABULARY.groups.items():
+        assert VOCABULARY.group(f" {group.upper().replace('_', '-')} ") == positions
+    with pytest.raises(UsageError, match="unknown attribute 'wing'; nearest: wing_color"):
+        VOCABULARY.group("wing")
