@@ -49,7 +49,7 @@ def main(
     crop: float,
     ema: float,
     mixed_precision: bool,
-    visual_dim: int,
+    visual_dim: int | None,
     seed: int,
     name: str,
     run_path: Path | None,

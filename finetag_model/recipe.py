@@ -29,6 +29,9 @@ from finetag_model.run_folder import Epoch, RunFolder
 from finetag_model.training import Stage, StageTraining, apply
 from finetag_model.vocabulary import Vocabulary
 
+VISUAL_DIM = 256
+"""The usual length of the visual vectors; `benchmarks/lookalikes.py` compares it with others."""
+
 WHOLE_SHARE = 0.8
 """A box that covers less than this share of its photograph gives a second, whole picture."""
 
@@ -123,7 +126,8 @@ class Recipe:
         stages: run one after the other.
         held_out: share of the subjects that the network is not trained on, for the
             calibration.
-        visual_dim: D, the length of the visual vectors.
+        visual_dim: D, the length of the visual vectors; None is `VISUAL_DIM`, or as many as
+            there are pictures to train on if those are fewer.
         seed: of everything random.
         continued: whether the network was trained before, so that its narrow layer is not
             fitted anew.
@@ -131,7 +135,7 @@ class Recipe:
 
     stages: Sequence[Stage]
     held_out: float = 0.1
-    visual_dim: int = 256
+    visual_dim: int | None = None
     seed: int = 0
     continued: bool = False
 
@@ -170,12 +174,14 @@ def train(
             f"{len(pictures):,} pictures are too few: each source must have some to train on, "
             "and some are held out to calibrate on"
         )
-    if (~held_out).sum() < recipe.visual_dim:  # found out now, not after the training
+    trained = int((~held_out).sum())
+    visual_dim = recipe.visual_dim or min(VISUAL_DIM, trained)
+    if trained < visual_dim:  # found out now, not after the training
         raise DataError(
-            f"visual vectors of {recipe.visual_dim} dimensions need as many pictures to train "
-            f"on, and there are {(~held_out).sum()}; lower --visual-dim"
+            f"visual vectors of {visual_dim} dimensions need as many pictures to train "
+            f"on, and there are {trained}; lower --visual-dim"
         )
-    say(f"{(~held_out).sum():,} pictures to train on, {held_out.sum():,} to calibrate on")
+    say(f"{trained:,} pictures to train on, {held_out.sum():,} to calibrate on")
     network.to(memory_format=torch.channels_last)  # how convolutions on a CPU run fastest
     if run.saved is None and not recipe.continued:
         fit_narrow(network, pictures, recipe.seed)
@@ -194,7 +200,7 @@ def train(
             logits, descriptors = apply(network, maps, stage.layer)
         network.cpu()
         del maps, training  # Windows cannot remove a file that is mapped
-    projection = fit_projection(descriptors[~held_out], recipe.visual_dim, recipe.seed)
+    projection = fit_projection(descriptors[~held_out], visual_dim, recipe.seed)
     return fit_calibration(logits[held_out], presence[held_out]), projection
 
 

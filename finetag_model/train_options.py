@@ -178,7 +178,11 @@ _OPTIONS = (
         help="With --thaw: compute in bfloat16; twice as fast where there are instructions for it, "
         "far slower on a CPU without.",
     ),
-    click.option("--visual-dim", type=click.IntRange(min=1), default=256, show_default=True),
+    click.option(
+        "--visual-dim",
+        type=click.IntRange(min=1),
+        help="Length of the visual vectors.  [default: 256, at most as many as pictures]",
+    ),
     click.option("--seed", type=int, default=0, show_default=True),
     click.option("--name", default="finetag", show_default=True, help="Stored in the checkpoint."),
     click.option(
