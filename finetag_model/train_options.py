@@ -251,16 +251,19 @@ def check_options(context: click.Context) -> None:
 
 def deciding_options(context: click.Context) -> dict[str, Any]:
     """Return the options that decide the result, by name, as `--config` takes them."""
-    values = {
-        parameter.opts[0].removeprefix("--"): context.params[parameter.name]
-        for parameter in context.command.params
-        if parameter.name in context.params and parameter.name not in {"run_path", "output"}
-    }
+    left_out = {"run_path", "output"}
+    if not context.params["data"]:
+        left_out |= _OF_DATA
+    if context.params["start_from"]:
+        left_out |= _OF_A_CHECKPOINT
     return {
-        name: [str(each) for each in value]
-        if isinstance(value, tuple)
-        else str(value)
-        if isinstance(value, Path)
-        else value
-        for name, value in values.items()
+        parameter.opts[0].removeprefix("--"): _plain(context.params[parameter.name])
+        for parameter in context.command.params
+        if parameter.name in context.params and parameter.name not in left_out
     }
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, tuple):
+        return [str(each) for each in value]
+    return str(value) if isinstance(value, Path) else value

@@ -114,16 +114,19 @@ def test_a_run_folder_keeps_what_was_done_and_can_be_run_again(
     assert "(epochs, thaw)" in line
 
 
-def test_goes_on_from_a_checkpoint_with_another_vocabulary(
-    trained: tuple[Result, Path], annotated_csv: Path, cub_folder: Path, tmp_path: Path
+def test_goes_on_from_a_checkpoint(
+    trained: tuple[Result, Path], cub_folder: Path, tmp_path: Path
 ) -> None:
     output = tmp_path / "on.safetensors"
     sizes = ("--head-epochs", 1, "--classify-rate", 1e-9, "--descriptor-rate", 1e-9)
     result = run(
         *("--data", cub_folder, "--start-from", trained[1], "--visual-dim", 8),
-        *(*sizes, "--output", output),
+        *(*sizes, "--run", tmp_path / "run", "--output", output),
     )
     assert result.exit_code == 0, result.output
+    config = ("--config", tmp_path / "run" / "config.toml")
+    again = run(*config, "--run", tmp_path / "run", "--output", tmp_path / "again.safetensors")
+    assert again.exit_code == 0, again.output
     before, after = read_checkpoint(trained[1]), read_checkpoint(output)
     assert after.config == before.config
     assert after.notes["start_from"] == trained[1].name

@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from benchmarks import lookalikes
+from finetag_model.cub import read_cub
 
 Trained = tuple[Result, Path]
 
@@ -56,3 +57,15 @@ def test_missing_data_is_one_line(trained: Trained, tmp_path: Path) -> None:
     assert refused.exit_code == 1
     assert refused.stderr.startswith("error: ")
     assert refused.stderr.count("\n") == 1
+
+
+def test_the_measured_photographs_can_be_listed(cub_folder: Path, tmp_path: Path) -> None:
+    ids = tmp_path / "measured.txt"
+    result = CliRunner().invoke(
+        lookalikes.main, ["--data", str(cub_folder), "--list", str(ids), "--seed", "1"]
+    )
+    assert result.exit_code == 0, result.output
+    cub = read_cub(cub_folder)
+    measured = cub.validation(ids)
+    fitted_on = lookalikes.first_half(cub.class_ids, 1)
+    np.testing.assert_array_equal(measured, ~np.isin(cub.class_ids, fitted_on))

@@ -10,11 +10,14 @@ from safetensors.torch import load_file, save_file
 
 from finetag_model.config import FineTagConfig
 from finetag_model.errors import CheckpointError, UsageError
-from finetag_model.pretrained import pretrained_network
+from finetag_model.pretrained import continued_network, pretrained_network
 from finetag_model.trunks import new_trunk
+from finetag_model.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from finetag_model.checkpoint import Checkpoint
 
 RIVAL = FineTagConfig(6, "vgg16", input_size=64, head="rank", hidden=8)
 
@@ -79,3 +82,28 @@ def test_weights_without_these_layers(
     with pytest.raises(CheckpointError, match=f"^{start}.*{reason}") as error:
         pretrained_network(replace(RIVAL, hidden=hidden), path, "all", seed=0)
     assert "\n" not in str(error.value)
+
+
+def test_attributes_known_by_name_go_on_and_new_ones_begin(tiny_checkpoint: Checkpoint) -> None:
+    old = tiny_checkpoint.vocabulary.names
+    vocabulary = Vocabulary((old[4], "strap=chain", old[0]))
+    networks = [continued_network(tiny_checkpoint, vocabulary, seed) for seed in (0, 0, 1)]
+    before = {name: torch.from_numpy(x) for name, x in tiny_checkpoint.weights.items()}
+    for network in networks:
+        state = network.state_dict()
+        for name, tensor in before.items():
+            if not name.startswith("classify."):
+                assert torch.equal(state[name], tensor), name
+        for kind in ("weight", "bias"):
+            new, known = state[f"classify.{kind}"], before[f"classify.{kind}"]
+            assert len(new) == 3
+            assert torch.equal(new[[0, 2]], known[[4, 0]])
+    first, same, other = (network.classify.weight[1] for network in networks)
+    assert torch.equal(first, same)
+    assert not torch.equal(first, other)
+
+
+def test_nothing_in_common_leaves_the_trunk(tiny_checkpoint: Checkpoint) -> None:
+    network = continued_network(tiny_checkpoint, Vocabulary(("strap=chain", "strap=none")), 0)
+    assert network.config.attributes == 2
+    assert network.classify.weight.abs().max() < 0.1
