@@ -101,7 +101,7 @@ def make_cub() -> Callable[..., Path]:
             labels += [f"{i} {n} {int(name in present)} 4 1.0" for n, name in enumerate(names, 1)]
         _write_lines(root / "images.txt", files)
         _write_lines(root / "bounding_boxes.txt", ["2.0 2.0 30.0 20.0"] * count)
-        _write_lines(root / "image_class_labels.txt", ["1"] * count)
+        _write_lines(root / "image_class_labels.txt", [str(1 + i % 2) for i in range(count)])
         _write_lines(root / "train_test_split.txt", [str(int(i % 3 > 0)) for i in range(count)])
         (root / "attributes" / "image_attribute_labels.txt").write_text("\n".join(labels))
         return root

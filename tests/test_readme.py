@@ -25,7 +25,12 @@ PAGES = [ROOT / "README.md", ROOT / "finetag_model/weights/README.md", *ROOT.glo
 HAVE_TESTS_OF_THEIR_OWN = {
     ROOT / "docs" / page for page in ("paper.md", "speed.md", "your-own-catalogue.md")
 }
-SMALL_SCALE = {"--count 3000": "--count 6", "--epochs 30": "--epochs 1"}
+SMALL_SCALE = {
+    "--count 3000": "--count 6",
+    "--epochs 30": "--epochs 1",
+    "--seeds 3": "--seeds 1 --input-size 64 --epochs 1 --only 'head: pooled + linear'",
+    "python benchmarks/": f"python {ROOT}/benchmarks/",
+}
 RUN_ELSEWHERE = {"scripts/demo", "scripts/test"}
 
 
@@ -34,7 +39,10 @@ def folder(tmp_path: Path, make_cub: Callable[..., Path]) -> Path:
     """What the pages take for granted: a catalogue, a query, data and weights to train with."""
     write_catalogue(tmp_path / "catalog", count=12, seed=3)
     shutil.copy(tmp_path / "catalog" / "bird-0001.jpg", tmp_path / "query.jpg")
-    make_cub(tmp_path, read_checkpoint().vocabulary.names)
+    cub = make_cub(tmp_path, read_checkpoint().vocabulary.names)
+    (tmp_path / "fully_labelled.txt").write_text("1\n2\n3\n4\n")
+    labels = cub / "attributes" / "image_attribute_labels.txt"
+    shutil.copy(labels, tmp_path / "full_labels.txt")
     weights = models.mobilenet_v2().state_dict()
     save_file(weights, tmp_path / "trunk.safetensors")
     return tmp_path
