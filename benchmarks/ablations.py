@@ -207,6 +207,14 @@ def variants(lab: Laboratory, reference: Array) -> dict[str, Variant]:
         order = shuffled_inside(cub.class_ids[lab.measured], seed)
         return lab.measure(lab.logits(lab.fit(known, seed)), cub.presence[lab.measured][order])
 
+    def of_species(seed: int) -> tuple[float, float, float]:
+        kind = cub.class_ids
+        means = {
+            each: known[: len(lab.train)][kind[lab.train] == each].mean(axis=0)
+            for each in np.unique(kind[lab.measured])
+        }
+        return lab.measure(np.stack([means[each] for each in kind[lab.measured]]))
+
     def folds(certainty: bool) -> Variant:
         own = known.copy()
         if certainty:
@@ -236,6 +244,7 @@ def variants(lab: Laboratory, reference: Array) -> dict[str, Variant]:
         "labels: half of three teachers": distilled,
         "EMA 0.99": lambda seed: plain(seed, stage=replace(base, ema=0.99)),
         "mean with the mirrored picture": mirrored,
+        "control: knowing the species, its mean labels": of_species,
         "control: trained on labels shuffled inside species": shuffled,
         "control: measured on labels shuffled inside species": of_others,
         f"{FOLDS} folds of the measured alone, labels as they are": folds(certainty=False),

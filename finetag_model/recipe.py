@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic
 
@@ -42,7 +42,9 @@ class TrainingSet:
 
     Attributes:
         pictures: M of them.
-        presence: float32 (M, N), probability that the attribute is present, NaN unknown.
+        presence: float32 (M, N), probability that the attribute is present, NaN unknown; what
+            is trained on.
+        recorded: the same before it was softened or shared; what scores are calibrated to.
         subjects: int64 (M,); pictures of one subject are held out together. Photographs of
             CUB have their ids from 1, pictures of annotated folders -1, -2, ..., the same
             one the same in all of them.
@@ -50,6 +52,7 @@ class TrainingSet:
 
     pictures: Sequence[Picture]
     presence: NDArray[np.float32]
+    recorded: NDArray[np.float32]
     subjects: NDArray[np.int64]
 
 
@@ -98,12 +101,13 @@ def photographs(cub: CubDataset, leave_out: NDArray[np.bool_], policy: LabelPoli
     """
     rows = np.flatnonzero(~leave_out)
     presence = policy.apply(cub, rows)
+    recorded = replace(policy, certainty=False, species_share=0.0).apply(cub, rows)
     areas = np.array([math.prod(image_size(cub.paths[row])) for row in rows.tolist()])
     with_margin = np.flatnonzero(cub.boxes[rows, 2:].prod(axis=1) < WHOLE_SHARE * areas)
     pictures = [cropped(cub, row) for row in rows.tolist()]
     pictures += [Picture(cub.paths[row]) for row in rows[with_margin].tolist()]
     shown = np.concatenate([np.arange(len(rows)), with_margin])
-    return TrainingSet(pictures, presence[shown], cub.image_ids[rows[shown]])
+    return TrainingSet(pictures, presence[shown], recorded[shown], cub.image_ids[rows[shown]])
 
 
 def annotated(files: Sequence[Path], vocabulary: Vocabulary) -> list[TrainingSet]:
@@ -114,7 +118,8 @@ def annotated(files: Sequence[Path], vocabulary: Vocabulary) -> list[TrainingSet
         folder = read_annotations(file, vocabulary)
         numbers = [subjects.setdefault(path.resolve(), -1 - len(subjects)) for path in folder.paths]
         pictures = [Picture(path) for path in folder.paths]
-        sources.append(TrainingSet(pictures, folder.presence, np.array(numbers, dtype=np.int64)))
+        labels, subjects_of = folder.presence, np.array(numbers, dtype=np.int64)
+        sources.append(TrainingSet(pictures, labels, labels, subjects_of))
     return sources
 
 
@@ -166,6 +171,7 @@ def train(
     """
     pictures = [picture for source in sources for picture in source.pictures]
     presence = np.concatenate([source.presence for source in sources])
+    recorded = np.concatenate([source.recorded for source in sources])
     held_out = _hold_out(np.concatenate([source.subjects for source in sources]), recipe)
     of_source = np.repeat(np.arange(len(sources)), [len(source.pictures) for source in sources])
     rows = [np.flatnonzero(~held_out & (of_source == i)) for i in range(len(sources))]
@@ -201,7 +207,7 @@ def train(
         network.cpu()
         del maps, training  # Windows cannot remove a file that is mapped
     projection = fit_projection(descriptors[~held_out], visual_dim, recipe.seed)
-    return fit_calibration(logits[held_out], presence[held_out]), projection
+    return fit_calibration(logits[held_out], recorded[held_out]), projection
 
 
 def best_device() -> torch.device:

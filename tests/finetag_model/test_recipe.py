@@ -82,6 +82,8 @@ def test_labels_are_shared_among_the_species_trained_on(cub: CubDataset) -> None
     # Both pictures of a photograph have its labels.
     first = shared.subjects.tolist()
     assert (shared.presence[0] == shared.presence[first.index(first[0], 1)]).all()
+    # A probability is calibrated to what was recorded, not to the mean of a species.
+    np.testing.assert_array_equal(shared.recorded, plain.presence)
 
 
 def test_an_annotated_folder_is_taken_whole(cub: CubDataset, tmp_path: Path) -> None:
@@ -138,7 +140,8 @@ def test_subjects_are_held_out_together_and_only_for_the_calibration(
 ) -> None:
     cub = read_cub(make_cub(images=40))
     photographs = recipe.photographs(cub, nothing(cub), LabelPolicy())
-    twenty = TrainingSet(photographs.pictures[:20], photographs.presence[:20], -1 - np.arange(20))
+    labels = photographs.presence[:20]
+    twenty = TrainingSet(photographs.pictures[:20], labels, labels, -1 - np.arange(20))
     lines: list[str] = []
     settings = Recipe(STAGES, held_out=0.25, visual_dim=4, seed=1)
     calibration, projection = recipe.train(
