@@ -69,7 +69,7 @@ class ISqrt(AttributeNetwork):
         """Return the upper triangle (B, d (d + 1) / 2) of the root, of length 1."""
         x = self.reduce(features).flatten(2)
         x = x - x.mean(2, keepdim=True)
-        identity = torch.eye(self.reduced, device=x.device)
+        identity = torch.eye(self.reduced, dtype=x.dtype, device=x.device)
         covariance = x @ x.transpose(1, 2) / x.shape[2] + 1e-5 * identity
         trace = covariance.diagonal(dim1=1, dim2=2).sum(1)[:, None, None]
         y, z = covariance / trace, identity.expand_as(covariance)

@@ -25,7 +25,7 @@ def test_every_variant_is_trained_and_measured(
     labels = cub_folder / "CUB_200_2011" / "attributes" / "image_attribute_labels.txt"
     arguments = f"--input-size 64 --epochs 1 --seeds 2 --data {cub_folder} --reference {labels}"
     result = CliRunner().invoke(
-        main, [*arguments.split(), "--trunk-weights", str(trunk_weights)], terminal_width=200
+        main, [*arguments.split(), "--trunk-weights", str(trunk_weights)], env={"COLUMNS": "160"}
     )
     assert result.exit_code == 0, result.output
     rows = [line.split("│") for line in result.stdout.splitlines() if "│" in line]
