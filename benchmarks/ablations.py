@@ -23,7 +23,7 @@ from ablation_variants import HEADS, AsymmetricTraining, Mirrored, shuffled_insi
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
+from tables import figures_table
 from torch import nn
 
 from finetag_model.config import NORMALISATIONS, FineTagConfig
@@ -72,13 +72,11 @@ def main(
         lab = Laboratory(cub, cub.validation(validation), network, Path(folder), epochs)
         chosen = variants(lab, read_full_labels(reference, len(cub.vocabulary)))
         names = [name for name in chosen if not only or name in only]
-        table = Table(title_justify="left")
-        table.title = (
+        table = figures_table(
             f"{len(lab.train):,} photographs to train on, {len(lab.measured)} to measure on, "
-            f"{input_size} px, {epochs} epochs of the head; mean of {seeds} seeds (deviation)"
+            f"{input_size} px, {epochs} epochs of the head; mean of {seeds} seeds (deviation)",
+            ["variant", "W_MAP", "AVGPREC", "macro mAP"],
         )
-        for heading in ("variant", "W_MAP", "AVGPREC", "macro mAP"):
-            table.add_column(heading, justify="left" if heading == "variant" else "right")
         console = progress_console()
         for name in track(names, "Training", console=console, transient=True):
             figures = np.array([chosen[name](seed) for seed in range(seeds)])
@@ -181,13 +179,13 @@ def variants(lab: Laboratory, reference: Array) -> dict[str, Variant]:
     """Return by name what trains and measures a variant with a seed."""
     cub, base = lab.cub, lab.base
     policy = LabelPolicy("conditional", reference)
-    everything = np.concatenate([lab.train, lab.measured])
+
+    def padded(trained_on: Array) -> Array:
+        # Rows past the training photographs are only there to keep the order of the maps.
+        return np.concatenate([trained_on, cub.presence[lab.measured]])
 
     def labels(of: LabelPolicy) -> Array:
-        # Rows past the training photographs are only there to keep the order of the maps.
-        kept = cub.presence[everything].copy()
-        kept[: len(lab.train)] = of.apply(cub, lab.train)
-        return kept
+        return padded(of.apply(cub, lab.train))
 
     known = labels(policy)
 
@@ -204,16 +202,13 @@ def variants(lab: Laboratory, reference: Array) -> dict[str, Variant]:
 
     def distilled(seed: int) -> tuple[float, float, float]:
         teachers = [lab.logits(lab.fit(known, 100 + 3 * seed + i), of="train") for i in range(3)]
-        taught = known.copy()
         probability = 1 / (1 + np.exp(-np.mean(teachers, axis=0)))
-        taught[: len(lab.train)] = (taught[: len(lab.train)] + probability) / 2
+        taught = padded((known[: len(lab.train)] + probability) / 2)
         return lab.measure(lab.logits(lab.fit(taught, seed)))
 
     def shuffled(seed: int) -> tuple[float, float, float]:
         order = shuffled_inside(cub.class_ids[lab.train], seed)
-        moved = known.copy()
-        moved[: len(lab.train)] = known[order]
-        return lab.measure(lab.logits(lab.fit(moved, seed)))
+        return lab.measure(lab.logits(lab.fit(padded(known[order]), seed)))
 
     def of_others(seed: int) -> tuple[float, float, float]:
         order = shuffled_inside(cub.class_ids[lab.measured], seed)

@@ -27,6 +27,7 @@ import torch
 from embed_runtimes import RUNTIMES, TRUNK_RUNTIMES, Floats, Pixels, Run, Vgg16
 from rich.console import Console
 from rich.table import Table
+from tables import figures_table
 
 from finetag_model.ahead import ahead
 from finetag_model.checkpoint import read_checkpoint
@@ -132,7 +133,7 @@ def main(
     console.print(reading)
     size = checkpoint.config.input_size
     calibration = np.stack([picture.pixels(size) for picture in sample.calibration])
-    table = _table(
+    table = figures_table(
         f"{checkpoint.name}, images/s",
         [
             *("runtime", "network", "end to end", "of eager", "of network"),
@@ -205,7 +206,7 @@ def read_pictures(sample: Sample, size: int, repeats: int) -> tuple[Table, Pixel
     """Time decoding and resizing, apart; return the table and the pixels (M, size, size, 3)."""
     contents = [(sample.root / each.path).read_bytes() for each in sample.candidates]
     images = [load_rgb(content, at_least=size) for content in contents]
-    table = _table("Reading, images/s", ["stage", "one core", "all cores"])
+    table = figures_table("Reading, images/s", ["stage", "one core", "all cores"])
     for stage, function, items in (
         ("decode", lambda content: load_rgb(content, at_least=size), contents),
         ("resize", lambda image: to_pixels(image, size), images),
@@ -251,7 +252,7 @@ def time_trunk(sizes: Sequence[int], repeats: int, seed: int) -> Table:
     """Time VGG16's trunk, a picture at a time, as ncnn takes them; pictures are noise."""
     headings = ["runtime", *(f"{size} px" for size in sizes)]
     headings += [f"off by at {size} px" for size in sizes]
-    table = _table("VGG16's trunk, random weights, images/s", headings)
+    table = figures_table("VGG16's trunk, random weights, images/s", headings)
     random = np.random.default_rng(seed)
     pictures = [random.integers(0, 256, (1, size, size, 3), dtype=np.uint8) for size in sizes]
     trunk = Vgg16(seed)
@@ -282,14 +283,6 @@ def processor() -> str:
     lines = info.read_text().splitlines() if info.is_file() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()
-
-
-def _table(title: str, headings: Sequence[str]) -> Table:
-    table = Table(title=title, title_justify="left")
-    table.add_column(headings[0])
-    for heading in headings[1:]:
-        table.add_column(heading, justify="right")
-    return table
 
 
 def _reason(error: Exception) -> str:

@@ -9,7 +9,7 @@ on the official test images unless --validation lists others. All other options 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import astuple
 from pathlib import Path
 
@@ -17,6 +17,7 @@ import click
 import torch
 from rich.console import Console
 from rich.table import Table
+from tables import figures_table
 
 from finetag_model.checkpoint import read_checkpoint
 from finetag_model.cli_train import main as finetag_train
@@ -75,7 +76,9 @@ def main(data: Path, validation: Path | None, output: Path, train_options: tuple
 def table_1(measured: Mapping[str, Measured]) -> Table:
     """Set what was measured beside what the paper prints."""
     images = len(next(iter(measured.values())).scores)
-    table = _table(f"Table 1, on {images:,} images", ["system", "W_MAP", "AVGPREC", "macro mAP"])
+    table = figures_table(
+        f"Table 1, on {images:,} images", ["system", "W_MAP", "AVGPREC", "macro mAP"]
+    )
     for system, of_system in measured.items():
         table.add_row(system, *(f"{figure:.3f}" for figure in astuple(of_system.overall)))
     table.add_section()
@@ -86,7 +89,9 @@ def table_1(measured: Mapping[str, Measured]) -> Table:
 
 def table_of_parameters(configs: Mapping[str, FineTagConfig]) -> Table:
     """Count the parameters, and how many times FineTag's they are."""
-    table = _table("Parameters", ["system", "head", "of FineTag's", "network", "of FineTag's"])
+    table = figures_table(
+        "Parameters", ["system", "head", "of FineTag's", "network", "of FineTag's"]
+    )
     finetag = parameters(configs["FineTag"])
     for system, config in configs.items():
         counts = parameters(config)
@@ -101,7 +106,7 @@ def table_of_parameters(configs: Mapping[str, FineTagConfig]) -> Table:
 
 def table_of_groups(measured: Mapping[str, Measured]) -> Table:
     """Set W_MAP of the systems side by side, a row for each attribute group."""
-    table = _table("W_MAP by attribute group", ["group", *measured])
+    table = figures_table("W_MAP by attribute group", ["group", *measured])
     for group in measured["FineTag"].groups:
         figures = (of_system.groups[group].w_map for of_system in measured.values())
         table.add_row(group, *(f"{figure:.3f}" for figure in figures))
@@ -117,14 +122,6 @@ def parameters(config: FineTagConfig) -> tuple[int, int]:
         for part in (network, network.trunk, network.narrow)
     )
     return whole - trunk - narrow, whole
-
-
-def _table(title: str, headings: Sequence[str]) -> Table:
-    table = Table(title=title, title_justify="left")
-    table.add_column(headings[0])
-    for heading in headings[1:]:
-        table.add_column(heading, justify="right")
-    return table
 
 
 if __name__ == "__main__":
