@@ -123,15 +123,12 @@ def candidates(
     own = checkpoint.projection
     yield "the model's own PCA", (bilinear[measured] - own.mean) @ own.components.T
     dims = [dim for dim in DIMS if dim <= fit_on.sum()]
-    if dims:
+    for power in WHITENING if dims else ():
         # One PCA has all the shorter ones in its first components.
-        pca = fit_projection(bilinear[fit_on], max(dims), whitening=0)
-        projected = (bilinear - pca.mean) @ pca.components.T
-        deviation = projected[fit_on].std(axis=0)
-        for power in WHITENING:
-            whitened = projected[measured] / deviation**power
-            for dim in dims:
-                yield f"PCA, whitening {power:g}", whitened[:, :dim]
+        pca = fit_projection(bilinear[fit_on], max(dims), whitening=power)
+        projected = (bilinear[measured] - pca.mean) @ pca.components.T
+        for dim in dims:
+            yield f"PCA, whitening {power:g}", projected[:, :dim]
     yield "attribute scores", checkpoint.calibration.probabilities(logits[measured])
     yield "attribute logits", logits[measured]
 

@@ -47,9 +47,11 @@ def fit_projection(
         whitening: the power; 0 is the PCA itself, 1 makes all components vary alike. The first
             component keeps length 1: visual vectors are normalised, so only ratios matter.
     """
-    pca = PCA(n_components=dim, svd_solver="randomized", random_state=seed).fit(descriptors)
-    deviation = np.sqrt(pca.explained_variance_)
-    relative = (deviation / deviation[0]).clip(_LEAST_DEVIATION)
+    with np.errstate(invalid="ignore"):  # shares of a variance of zero, which are not used
+        pca = PCA(n_components=dim, svd_solver="randomized", random_state=seed).fit(descriptors)
+    # Singular values are deviations but for a common factor, which is no matter here.
+    deviation = pca.singular_values_
+    relative = (deviation / (deviation[0] or 1)).clip(_LEAST_DEVIATION)
     components = pca.components_ / relative[:, None] ** whitening
     return Projection(
         np.asarray(pca.mean_, dtype=np.float32), np.asarray(components, dtype=np.float32)

@@ -5,9 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from PIL import Image
 
 from benchmarks import lookalikes
 from finetag_model.cub import read_cub
+from tests.finetag_model.conftest import write_cub
 
 Trained = tuple[Result, Path]
 
@@ -35,6 +37,15 @@ def test_every_vector_is_measured(
     # One of the two species is measured, so every image found is of it.
     figures = {x for row in cells if len(row) > 2 and row[2].isdigit() for x in row[3:-1]}
     assert figures == {"1.000"}
+
+
+def test_images_all_alike_are_measured(trained: Trained, tmp_path: Path) -> None:
+    data = write_cub(tmp_path, 24)
+    for picture in data.glob("images/*/*.jpg"):
+        Image.new("RGB", (40, 30), "red").save(picture)
+    result = run(data, trained[1])
+    assert result.exit_code == 0, result.output
+    assert "nan" not in result.stdout
 
 
 def test_the_halves_depend_on_species_and_seed_alone() -> None:

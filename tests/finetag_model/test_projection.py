@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from finetag_model.projection import fit_projection
 
@@ -38,10 +39,12 @@ def test_whitening_divides_by_a_power_of_the_deviation() -> None:
         np.testing.assert_allclose(projected[:, 0], before[:, 0], atol=1e-4)
 
 
-def test_components_that_do_not_vary_stay_finite() -> None:
-    features = np.ones((6, 40), dtype=np.float32)
-    features[0, 0] = 2
-    assert np.isfinite(fit_projection(features, 4).components).all()
+@pytest.mark.parametrize("images", [1, 6])
+@pytest.mark.parametrize("varies", [True, False])
+def test_components_that_do_not_vary_stay_finite(images: int, varies: bool) -> None:
+    features = np.ones((images, 40), dtype=np.float32)
+    features[0, 0] += varies
+    assert np.isfinite(fit_projection(features, min(images, 4)).components).all()
 
 
 def test_a_seed_always_gives_the_same_projection() -> None:
