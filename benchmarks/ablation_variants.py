@@ -129,6 +129,19 @@ class AsymmetricTraining(StageTraining):
         return -torch.where(known, hit + miss, 0).sum(1).mean()
 
 
+def beside_species(count: int, weight: float = 1.0) -> type[StageTraining]:
+    """Return a training whose last `count` logits say the species, by cross-entropy."""
+
+    class BesideSpecies(StageTraining):
+        def objective(self, logits: Tensor, presence: Tensor) -> Tensor:
+            """Return the loss of the attributes plus `weight` times that of the species."""
+            species = F.cross_entropy(logits[:, -count:], presence[:, -count:])
+            attributes = super().objective(logits[:, :-count], presence[:, :-count])
+            return attributes + weight * species
+
+    return BesideSpecies
+
+
 class Mirrored(Picture):
     """A picture seen in a mirror."""
 

@@ -19,7 +19,13 @@ from pathlib import Path
 import click
 import numpy as np
 import torch
-from ablation_variants import HEADS, AsymmetricTraining, Mirrored, shuffled_inside
+from ablation_variants import (
+    HEADS,
+    AsymmetricTraining,
+    Mirrored,
+    beside_species,
+    shuffled_inside,
+)
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
@@ -36,6 +42,7 @@ from finetag_model.pictures import Picture, cropped
 from finetag_model.pretrained import pretrained_network
 from finetag_model.recipe import LabelPolicy
 from finetag_model.training import Stage, StageTraining, apply, initialise_head, to_tensor
+from finetag_model.unknown_labels import count_unknown
 
 Array = NDArray[np.float32]
 FOLDS = 5
@@ -139,14 +146,14 @@ class Laboratory:
         """Train a head on the maps of `rows`, by default of all training photographs.
 
         Args:
-            labels: float32 (all photographs in the order of the maps, N).
+            labels: float32 (all photographs in the order of the maps, outputs of the head).
             seed: of weights and batches.
             head: a key of `HEADS`.
             stage: how; the base.
             training: whose objective is made small.
             rows: of the maps.
         """
-        network = HEADS[head](self._network.config)
+        network = HEADS[head](replace(self._network.config, attributes=labels.shape[1]))
         network.trunk, network.narrow = self._network.trunk, nn.Identity()
         initialise_head(network, seed)
         sources = [np.arange(len(self.train)) if rows is None else rows]
@@ -206,6 +213,13 @@ def variants(lab: Laboratory, reference: Array) -> dict[str, Variant]:
         taught = padded((known[: len(lab.train)] + probability) / 2)
         return lab.measure(lab.logits(lab.fit(taught, seed)))
 
+    def with_species(seed: int) -> tuple[float, float, float]:
+        of = cub.class_ids[np.concatenate([lab.train, lab.measured])]
+        species = np.unique(of)
+        both = np.concatenate([known, (of[:, None] == species).astype(np.float32)], axis=1)
+        network = lab.fit(both, seed, training=beside_species(len(species)))
+        return lab.measure(lab.logits(network)[:, : known.shape[1]])
+
     def shuffled(seed: int) -> tuple[float, float, float]:
         order = shuffled_inside(cub.class_ids[lab.train], seed)
         return lab.measure(lab.logits(lab.fit(padded(known[order]), seed)))
@@ -239,13 +253,20 @@ def variants(lab: Laboratory, reference: Array) -> dict[str, Variant]:
         "head: attention by group": lambda seed: plain(seed, head="groups"),
         "unknown labels: ignored": with_labels(labels(LabelPolicy())),
         "unknown labels: negative": with_labels(labels(LabelPolicy("negative"))),
+        "unknown labels: counted beside the highest": with_labels(
+            padded(count_unknown(cub.presence[lab.train], reference, cub.vocabulary))
+        ),
         "loss: LSEP alone (the paper)": lambda seed: plain(
             seed, stage=replace(base, presence_weight=0)
+        ),
+        "loss: LSEP + cross-entropy": lambda seed: plain(
+            seed, stage=replace(base, presence_weight=1)
         ),
         "loss: ASL": lambda seed: plain(seed, training=AsymmetricTraining),
         "labels: species' mean, half": with_labels(labels(replace(policy, species_share=0.5))),
         "labels: species' mean, all": with_labels(labels(replace(policy, species_share=1))),
         "labels: half of three teachers": distilled,
+        "auxiliary species head": with_species,
         "EMA 0.99": lambda seed: plain(seed, stage=replace(base, ema=0.99)),
         "mean with the mirrored picture": mirrored,
         "control: knowing the species, its mean labels": of_species,

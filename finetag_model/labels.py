@@ -1,9 +1,7 @@
-"""From recorded labels to what is trained on: unknown ones, doubtful ones, single opinions.
+"""From recorded labels to what is trained on: doubtful ones, single opinions.
 
-In much of CUB-200-2011 at large only the highest-numbered present value of a group is on
-record, so lower-numbered values are unknown. How values of a group occur together in fully
-labelled images says how likely each of them is. What is recorded is one annotator's opinion; the
-certainty beside it, and what was said of other images of the species, say how far to trust it.
+What is recorded is one annotator's opinion; the certainty beside it, and what was said of other
+images of the species, say how far to trust it. What was not recorded is `unknown_labels`.
 """
 
 from __future__ import annotations
@@ -13,10 +11,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from finetag_model.vocabulary import Vocabulary
-
 Unknown = Literal["ignored", "negative", "conditional"]
-"""What unknown labels are taken for: nothing, absent, or P(present | highest of the group)."""
+"""What unknown labels are taken for: nothing, absent, or P(present | all that is recorded)."""
 
 PRIOR_IMAGES = 3.0
 """How many imagined images of average behaviour each estimate is smoothed with."""
@@ -24,38 +20,6 @@ PRIOR_IMAGES = 3.0
 CERTAINTY = np.array([1.0, np.nan, 0.6, 0.8, 1.0], dtype=np.float32)
 """The probability that a label is right by its certainty in CUB: not recorded (taken as it
 stands), not visible (says nothing), guessing, probably, definitely. Set by hand, not fitted."""
-
-
-def estimate_unknown(
-    presence: NDArray[np.float32], reference: NDArray[np.float32], vocabulary: Vocabulary
-) -> NDArray[np.float32]:
-    """Fill unknown labels with P(value present | highest present value of its group).
-
-    Args:
-        presence: float32 (M, N), NaN where unknown.
-        reference: float32 (K, N), fully known labels of other images to count in.
-        vocabulary: says which positions form a group.
-
-    Returns:
-        float32 (M, N) without NaN in every group whose highest present value is known;
-        groups with no present value on record stay as they are.
-    """
-    filled = presence.copy()
-    for positions in vocabulary.groups.values():
-        columns = np.array(positions)
-        group, counted = presence[:, columns], reference[:, columns]
-        highest, counted_highest = _highest_present(group), _highest_present(counted)
-        for value in range(len(columns)):
-            rows = np.flatnonzero(highest == value)
-            alike = counted[counted_highest == value]
-            above = [counted[counted_highest > lower][:, lower] for lower in range(value)]
-            prior = np.array([labels.mean() if len(labels) else 0.0 for labels in above])
-            likely = (alike[:, :value].sum(axis=0) + PRIOR_IMAGES * prior) / (
-                len(alike) + PRIOR_IMAGES
-            )
-            below = np.ix_(rows, columns[:value])
-            filled[below] = np.where(np.isnan(presence[below]), likely, presence[below])
-    return filled
 
 
 def soften(presence: NDArray[np.float32], certainty: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -99,10 +63,3 @@ def share_among_species(
     )
     mixed: NDArray[np.float32] = (1 - share) * presence + share * mean_of_others.astype(np.float32)
     return mixed  # NaN stayed NaN
-
-
-def _highest_present(labels: NDArray[np.float32]) -> NDArray[np.int64]:
-    """Return per row the last column that holds 1, or -1."""
-    present = labels == 1
-    last = labels.shape[1] - 1 - present[:, ::-1].argmax(axis=1)
-    return np.where(present.any(axis=1), last, -1)

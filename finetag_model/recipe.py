@@ -16,17 +16,19 @@ import torch
 from numpy.typing import NDArray
 
 from finetag_model.annotations import read_annotations
-from finetag_model.calibration import Calibration, fit_calibration
+from finetag_model.calibration import Calibration
 from finetag_model.cub import CubDataset
 from finetag_model.errors import DataError
 from finetag_model.features import fit_narrow, keep_maps
 from finetag_model.images import image_size
-from finetag_model.labels import Unknown, estimate_unknown, share_among_species, soften
+from finetag_model.labels import Unknown, share_among_species, soften
 from finetag_model.network import AttributeNetwork
 from finetag_model.pictures import Picture, cropped
+from finetag_model.platt import fit_calibration
 from finetag_model.projection import Projection, fit_projection
 from finetag_model.run_folder import Epoch, RunFolder
 from finetag_model.training import Stage, StageTraining, apply
+from finetag_model.unknown_labels import estimate_unknown
 from finetag_model.vocabulary import Vocabulary
 
 VISUAL_DIM = 256

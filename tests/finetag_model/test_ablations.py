@@ -29,7 +29,7 @@ def test_every_variant_is_trained_and_measured(
     )
     assert result.exit_code == 0, result.output
     rows = [line.split("│") for line in result.stdout.splitlines() if "│" in line]
-    assert len(rows) == 19
+    assert len(rows) == 22
     for row in rows:
         means = [float(cell.split()[0]) for cell in row[2:5]]
         assert all(0 < mean <= 1 for mean in means), row

@@ -1,0 +1,82 @@
+"""Fitting the calibration: probabilities and thresholds from images nothing was trained on.
+
+Platt scaling (Platt 1999): p = sigmoid(slope f + offset) per attribute. Few images have a rare
+attribute, so that each slope and offset is drawn towards one common to all. The threshold is the
+one of highest F1 on the same images.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.special import expit, logit
+from torch.nn import functional as F
+
+from finetag_model.calibration import Calibration
+
+Array = NDArray[np.float32]
+
+RIDGE = 50.0
+"""Penalty of squared deviations from what is common, logits having a deviation of 1."""
+
+
+def fit_calibration(logits: Array, presence: Array) -> Calibration:
+    """Fit slopes, offsets and thresholds on images the network was not trained on.
+
+    Args:
+        logits: float32 (M, N).
+        presence: float32 (M, N), probability that the attribute is present, NaN unknown.
+            A label in between counts as present and absent in proportion.
+    """
+    known = ~np.isnan(presence)
+    f, p = logits.astype(np.float64), np.where(known, presence, 0).astype(np.float64)
+    slope, offset = np.zeros((2, presence.shape[1]))
+    scale = f[known].std() if known.any() else 0.0
+    if scale > 0:
+        center = f[known].mean()
+        slope, offset = _fit_sigmoids((f - center) / scale, p, known)
+        slope, offset = slope / scale, offset - slope / scale * center
+    # Where a higher logit does not mean more likely: the smoothed frequency, whatever the logit.
+    frequency = (p.sum(axis=0) + 0.5) / (known.sum(axis=0) + 1)
+    offset = np.where(slope > 0, offset, logit(frequency))
+    slope = slope.clip(0)
+    columns = zip(expit(slope * f + offset).T, p.T, known.T, strict=True)
+    thresholds = [_best_f1_threshold(scores[some], truth[some]) for scores, truth, some in columns]
+    return Calibration(*(np.array(each, dtype=np.float32) for each in (slope, offset, thresholds)))
+
+
+def _fit_sigmoids(
+    f: NDArray[np.float64], p: NDArray[np.float64], known: NDArray[np.bool_]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return slopes and offsets (N,), drawn towards a slope and an offset common to all."""
+    x, y, mask = (torch.from_numpy(each) for each in (f, p, known))
+    common, own = torch.zeros(2, 1, dtype=x.dtype), torch.zeros(2, f.shape[1], dtype=x.dtype)
+    parameters = [common.requires_grad_(), own.requires_grad_()]
+    optimizer = torch.optim.LBFGS(
+        parameters, max_iter=200, tolerance_change=1e-12, line_search_fn="strong_wolfe"
+    )
+
+    def loss() -> torch.Tensor:
+        optimizer.zero_grad()
+        slope, offset = common + own
+        losses = F.binary_cross_entropy_with_logits(slope * x + offset, y, reduction="none")
+        total = losses[mask].sum() + RIDGE / 2 * own.square().sum() + common.square().sum() / 2
+        total.backward()  # type: ignore[no-untyped-call]
+        return total
+
+    optimizer.step(loss)  # type: ignore[no-untyped-call]
+    slope, offset = (common + own).detach().numpy()
+    return slope, offset
+
+
+def _best_f1_threshold(scores: NDArray[np.float64], presence: NDArray[np.float64]) -> float:
+    if presence.sum() < 1:
+        return 0.5  # nothing to be found
+    order = np.argsort(-scores, kind="stable")
+    ranked = scores[order]
+    f1 = 2 * presence[order].cumsum() / (np.arange(1, len(ranked) + 1) + presence.sum())
+    f1[:-1][ranked[:-1] == ranked[1:]] = 0  # a threshold cannot cut between equal scores
+    last = int(f1.argmax())
+    below = ranked[last + 1] if last + 1 < len(ranked) else ranked[last]
+    return float((ranked[last] + below) / 2)
