@@ -29,7 +29,7 @@ def main(
     unknown: Unknown | None,
     certainty: bool,
     species_share: float,
-    start_from: Path | None,
+    start_from: tuple[Path, ...],
     trunk: str,
     trunk_weights: Path | None,
     pretrained: Pretrained,
@@ -65,7 +65,6 @@ def main(
     from finetag_model.annotations import read_vocabulary  # noqa: PLC0415
     from finetag_model.checkpoint import (  # noqa: PLC0415
         Checkpoint,
-        read_checkpoint,
         write_checkpoint,
     )
     from finetag_model.config import NORMALISATIONS, FineTagConfig  # noqa: PLC0415
@@ -73,6 +72,7 @@ def main(
     from finetag_model.pretrained import (  # noqa: PLC0415
         continued_network,
         pretrained_network,
+        read_averaged,
     )
     from finetag_model.run_folder import opened_run  # noqa: PLC0415
     from finetag_model.training import Stage  # noqa: PLC0415
@@ -96,7 +96,7 @@ def main(
         vocabulary = read_vocabulary(annotated)
     folders = recipe.annotated(annotated, vocabulary)
     if start_from:
-        network = continued_network(read_checkpoint(start_from), vocabulary, seed)
+        network = continued_network(read_averaged(start_from), vocabulary, seed)
     else:
         mean, std = NORMALISATIONS[normalise]
         config = FineTagConfig(
@@ -134,9 +134,7 @@ def main(
                 mixed_precision=mixed_precision,
             )
         )
-    settings = recipe.Recipe(
-        stages, visual_dim=visual_dim, seed=seed, continued=start_from is not None
-    )
+    settings = recipe.Recipe(stages, visual_dim=visual_dim, seed=seed, continued=bool(start_from))
     with opened_run(run_path, deciding_options(context)) as run:
         calibration, projection = recipe.train(network, photographs + folders, settings, run, say)
     notes: dict[str, Any] = {
@@ -148,7 +146,7 @@ def main(
         "recipe": asdict(settings),
     }
     if start_from:
-        notes["start_from"] = start_from.name
+        notes["start_from"] = [path.name for path in start_from]
     else:
         notes["pretrained"] = pretrained
         notes["trunk_weights"] = trunk_weights.name if trunk_weights else "torchvision"

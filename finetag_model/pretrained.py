@@ -5,12 +5,14 @@ The rest is random. The trunks themselves, and the reading of their weights, liv
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 
-from finetag_model.checkpoint import Checkpoint
+from finetag_model.checkpoint import Checkpoint, read_checkpoint
 from finetag_model.config import FineTagConfig, Pretrained
 from finetag_model.errors import CheckpointError, UsageError
 from finetag_model.inference import load_network
@@ -46,6 +48,29 @@ def pretrained_network(
         _load_fully_connected(network, path)
     network.trunk = pretrained_trunk(config.trunk, path)
     return network
+
+
+def read_averaged(paths: Sequence[Path]) -> Checkpoint:
+    """Read checkpoints; return the first with the mean of the weights of all.
+
+    The mean of networks that were trained on from one network is often better than each
+    (Wortsman et al. 2022, "Model soups"). The calibration of the first does not fit it.
+
+    Raises:
+        CheckpointError: one cannot be read, or they differ in shape or vocabulary.
+    """
+    checkpoints = [read_checkpoint(path) for path in paths]
+    first = checkpoints[0]
+    for path, other in zip(paths, checkpoints, strict=True):
+        if other.config != first.config or other.vocabulary != first.vocabulary:
+            raise CheckpointError(
+                f"{path} cannot be averaged with {paths[0]}: network or vocabulary is another"
+            )
+    weights = {
+        name: np.stack([each.weights[name] for each in checkpoints]).mean(axis=0, dtype="float32")
+        for name in first.weights
+    }
+    return replace(first, weights=weights)
 
 
 def continued_network(

@@ -38,7 +38,7 @@ _OPTIONS = (
         "--unknown",
         type=click.Choice(get_args(Unknown)),
         help="What unknown labels of --data are: of no part, absent, or present with a probability "
-        "counted in --reference.  [default: ignored, with --reference conditional]",
+        "learned from --reference.  [default: ignored, with --reference conditional]",
     ),
     click.option(
         "--certainty",
@@ -55,8 +55,10 @@ _OPTIONS = (
     click.option(
         "--start-from",
         type=click.Path(path_type=Path),
+        multiple=True,
         metavar="FILE",
-        help="Go on from this FineTag checkpoint, whatever its vocabulary, not from ImageNet.",
+        help="Go on from this FineTag checkpoint, whatever its vocabulary, not from ImageNet; "
+        "repeated, from the mean of their weights.",
     ),
     click.option(
         "--trunk", default="mobilenet_v2", show_default=True, help="mobilenet_v2 or vgg16."
@@ -242,7 +244,7 @@ def check_options(context: click.Context) -> None:
         for name in _OF_A_CHECKPOINT & given.keys():
             raise UsageError(f"{given[name]} is decided by the checkpoint of --start-from")
     if values["unknown"] == "conditional" and not values["reference"]:
-        raise UsageError("--unknown conditional counts in full labels; name them with --reference")
+        raise UsageError("--unknown conditional learns from full labels; add --reference FILE")
     if values["crop"] < 1 and values["thaw"] != 0:
         raise UsageError("--crop cuts pictures, and only with --thaw 0 does a training see them")
     if values["head_epochs"] == 0 and values["thaw"] is None:

@@ -129,7 +129,7 @@ def test_goes_on_from_a_checkpoint(
     assert again.exit_code == 0, again.output
     before, after = read_checkpoint(trained[1]), read_checkpoint(output)
     assert after.config == before.config
-    assert after.notes["start_from"] == trained[1].name
+    assert after.notes["start_from"] == [trained[1].name]
     assert "trunk_weights" not in after.notes
     for name, array in before.weights.items():
         np.testing.assert_allclose(after.weights[name], array, atol=1e-3, err_msg=name)

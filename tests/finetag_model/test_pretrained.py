@@ -4,13 +4,15 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from finetag_model.checkpoint import read_checkpoint, write_checkpoint
 from finetag_model.config import FineTagConfig
 from finetag_model.errors import CheckpointError, UsageError
-from finetag_model.pretrained import continued_network, pretrained_network
+from finetag_model.pretrained import continued_network, pretrained_network, read_averaged
 from finetag_model.trunks import new_trunk
 from finetag_model.vocabulary import Vocabulary
 
@@ -107,3 +109,26 @@ def test_nothing_in_common_leaves_the_trunk(tiny_checkpoint: Checkpoint) -> None
     network = continued_network(tiny_checkpoint, Vocabulary(("strap=chain", "strap=none")), 0)
     assert network.config.attributes == 2
     assert network.classify.weight.abs().max() < 0.1
+
+
+def test_several_checkpoints_are_averaged(tiny_checkpoint: Checkpoint, tmp_path: Path) -> None:
+    shifted = {name: array + 3 for name, array in tiny_checkpoint.weights.items()}
+    paths = [tmp_path / "first.safetensors", tmp_path / "second.safetensors"]
+    for path, weights in zip(paths, (tiny_checkpoint.weights, shifted), strict=True):
+        write_checkpoint(replace(tiny_checkpoint, weights=weights), path)
+    mean = read_averaged(paths)
+    assert mean.config == tiny_checkpoint.config
+    for name, array in tiny_checkpoint.weights.items():
+        np.testing.assert_allclose(mean.weights[name], array + 1.5, atol=4e-3, err_msg=name)
+    one = read_averaged(paths[:1]).weights
+    for name, array in read_checkpoint(paths[0]).weights.items():
+        np.testing.assert_array_equal(one[name], array)
+
+
+def test_what_differs_is_not_averaged(tiny_checkpoint: Checkpoint, tmp_path: Path) -> None:
+    first, second = tmp_path / "first.safetensors", tmp_path / "second.safetensors"
+    write_checkpoint(tiny_checkpoint, first)
+    reversed_names = Vocabulary(tiny_checkpoint.vocabulary.names[::-1])
+    write_checkpoint(replace(tiny_checkpoint, vocabulary=reversed_names), second)
+    with pytest.raises(CheckpointError, match=f"^{second} cannot be averaged with {first}: "):
+        read_averaged([first, second])
