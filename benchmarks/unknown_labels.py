@@ -17,7 +17,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
-from sklearn.metrics import brier_score_loss, log_loss
+from sklearn.metrics import log_loss
 from tables import figures_table
 
 from finetag_model.console import Command, data_option
@@ -64,8 +64,10 @@ def main(data: Path, reference: Path, seed: int) -> None:
             seen = lower_values_hidden(full[mine], vocabulary)
             filled[mine] = guess(seen, full[~mine], vocabulary)
         probability = filled[hidden].astype(np.float64).clip(LEAST, 1 - LEAST)
-        figures = (loss(full[hidden], probability) for loss in (log_loss, brier_score_loss))
-        table.add_row(name, *(f"{figure:.4f}" for figure in figures))
+        truth = full[hidden]
+        brier = float(np.square(probability - truth).mean())
+        loss = log_loss(truth, probability, labels=[0, 1])
+        table.add_row(name, f"{loss:.4f}", f"{brier:.4f}")
     Console().print(table)
 
 

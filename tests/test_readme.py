@@ -28,6 +28,7 @@ HAVE_TESTS_OF_THEIR_OWN = {
 SMALL_SCALE = {
     "--count 3000": "--count 6",
     "--thaw 14 --epochs 30": "--thaw 18 --epochs 1 --input-size 64 --head-epochs 1",
+    "--head-epochs 2 --thaw 14 --epochs 6": "--input-size 64 --head-epochs 1",
     "--seeds 3": "--seeds 1 --input-size 64 --epochs 1 --only 'head: pooled + linear'",
     "python benchmarks/": f"python {ROOT}/benchmarks/",
 }

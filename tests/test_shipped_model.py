@@ -35,8 +35,8 @@ def test_colour_filters_on_the_demo_catalogue_are_as_right_as_readme_says(tmp_pa
     build(tmp_path / "catalog", tmp_path / "index", load_embedder())
     counts = all_colors(count(tmp_path / "catalog", Catalog.open(tmp_path / "index")))
     precision, recall = precision_recall(counts)
-    assert precision == pytest.approx(0.94, abs=0.02)
-    assert recall == pytest.approx(0.98, abs=0.02)
+    assert precision == pytest.approx(0.96, abs=0.02)
+    assert recall == pytest.approx(0.97, abs=0.02)
 
 
 @pytest.mark.skipif(not CUB.is_dir(), reason="the photographs are not beside the repository")
@@ -45,5 +45,5 @@ def test_it_ranks_the_attributes_of_real_photographs() -> None:
     result = CliRunner().invoke(evaluate, ["--data", str(CUB), "--validation", ids, "--json"])
     metrics = json.loads(result.stdout)
     assert metrics["images"] == 373
-    assert metrics["all"]["w_map"] == pytest.approx(0.588, abs=0.002)
-    assert metrics["all"]["avgprec"] == pytest.approx(0.627, abs=0.002)
+    assert metrics["all"]["w_map"] == pytest.approx(0.599, abs=0.002)
+    assert metrics["all"]["avgprec"] == pytest.approx(0.641, abs=0.002)
