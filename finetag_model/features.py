@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import torch
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from finetag_model.ahead import ahead
-from finetag_model.errors import DataError
+from finetag_model.errors import DataError, FineTagError
 from finetag_model.export import export_module
 from finetag_model.files import replacing
 from finetag_model.network import AttributeNetwork
@@ -60,10 +61,23 @@ def keep_maps(
     """Write `network.below(..., layer)` of each picture to a .npy file; return it mapped.
 
     A file that is there already is taken as it is: only whole ones are ever put in place.
+
+    Raises:
+        DataError: there are no pictures.
+        ImageError: one cannot be read.
+        FineTagError: the file cannot be written.
     """
+    if not pictures:
+        raise DataError("there are no pictures to train on")
     if not path.exists():
-        with replacing(path) as partial:
-            _write_maps(network, layer, pictures, partial, progress)
+        try:
+            with replacing(path) as partial, partial.open("wb") as file:
+                _write_maps(network, layer, pictures, file, progress)
+        except OSError as error:
+            raise FineTagError(
+                f"cannot keep the maps of {len(pictures):,} pictures in {path.parent}: "
+                f"{error.strerror}; free some space or name another folder with --run"
+            ) from None
     maps: Maps = np.load(path, mmap_mode="r")
     return maps
 
@@ -72,22 +86,24 @@ def _write_maps(
     network: AttributeNetwork,
     layer: int,
     pictures: Sequence[Picture],
-    path: Path,
+    file: BinaryIO,
     progress: Callable[[str], None],
 ) -> None:
-    kept: Maps | None = None
+    """Write a .npy file. Not through a mapping: a full disk would end the process there."""
     done = 0
     for maps in _run(network, layer, pictures):
-        if kept is None:
-            shape = (len(pictures), *maps.shape[1:])
-            dtype = np.uint8 if maps.dtype == np.uint8 else np.float16
-            kept = np.lib.format.open_memmap(path, "w+", dtype, shape)
-        kept[done : done + len(maps)] = maps
+        kept = maps if maps.dtype == np.uint8 else maps.astype(np.float16)
+        if not done:
+            header = {
+                "descr": np.lib.format.dtype_to_descr(kept.dtype),
+                "fortran_order": False,
+                "shape": (len(pictures), *maps.shape[1:]),
+            }
+            np.lib.format.write_array_header_1_0(file, header)
+        file.write(kept.tobytes())
         done += len(maps)
         if done % (64 * BATCH) == 0:
             progress(f"maps below layer {layer}: {done:,} of {len(pictures):,}")
-    if kept is None:
-        raise DataError("there are no pictures to train on")
 
 
 class _Below(nn.Module):

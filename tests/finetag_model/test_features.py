@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from finetag_model.errors import DataError, ImageError
+from finetag_model.errors import DataError, FineTagError, ImageError
 from finetag_model.features import BATCH, fit_narrow, keep_maps
 from finetag_model.network import FineTag
 from finetag_model.pictures import Picture
@@ -58,6 +59,21 @@ def test_an_unreadable_picture_is_named(
         keep_maps(
             tiny_network, 4, [*pictures, Picture(broken)], tmp_path / "m.npy", lambda line: None
         )
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing(
+    tiny_network: FineTag, pictures: list[Picture], tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (12_000, before[1]))  # maps take 16 kB
+    try:
+        with pytest.raises(FineTagError, match=r"^cannot keep the maps of 21 pictures in .*--run$"):
+            keep_maps(tiny_network, 0, pictures, folder / "maps.npy", lambda line: None)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not list(folder.iterdir())
 
 
 def test_narrowing_keeps_the_directions_of_most_energy(
