@@ -1,8 +1,8 @@
 """Fitting the calibration: probabilities and thresholds from images nothing was trained on.
 
 Platt scaling (Platt 1999): p = sigmoid(slope f + offset) per attribute. Few images have a rare
-attribute, so that each slope and offset is drawn towards one common to all. The threshold is the
-one of highest F1 on the same images.
+attribute, so that each slope and offset is drawn towards one common to all, the more the less
+attributes are found to differ. The threshold is the one of highest F1 on the same images.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from torch.nn import functional as F
 
 from finetag_model.calibration import Calibration
 
-Array = NDArray[np.float32]
+Array = NDArray[np.float64]
 
-RIDGE = 50.0
-"""Penalty of squared deviations from what is common, logits having a deviation of 1."""
+ROUNDS = 5
+"""Of fitting how far attributes deviate from what is common to them."""
 
 
-def fit_calibration(logits: Array, presence: Array) -> Calibration:
+def fit_calibration(logits: NDArray[np.float32], presence: NDArray[np.float32]) -> Calibration:
     """Fit slopes, offsets and thresholds on images the network was not trained on.
 
     Args:
@@ -46,31 +46,41 @@ def fit_calibration(logits: Array, presence: Array) -> Calibration:
     return Calibration(*(np.array(each, dtype=np.float32) for each in (slope, offset, thresholds)))
 
 
-def _fit_sigmoids(
-    f: NDArray[np.float64], p: NDArray[np.float64], known: NDArray[np.bool_]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return slopes and offsets (N,), drawn towards a slope and an offset common to all."""
+def _fit_sigmoids(f: Array, p: Array, known: NDArray[np.bool_]) -> tuple[Array, Array]:
+    """Return slopes and offsets (N,), drawn towards a slope and an offset common to all.
+
+    How strongly is learned, too: the deviations from what is common are taken for normal, and
+    their variances are fitted by expectation maximisation with Laplace's approximation.
+    """
     x, y, mask = (torch.from_numpy(each) for each in (f, p, known))
     common, own = torch.zeros(2, 1, dtype=x.dtype), torch.zeros(2, f.shape[1], dtype=x.dtype)
-    parameters = [common.requires_grad_(), own.requires_grad_()]
-    optimizer = torch.optim.LBFGS(
-        parameters, max_iter=200, tolerance_change=1e-12, line_search_fn="strong_wolfe"
-    )
+    variance = torch.ones(2, 1, dtype=x.dtype)
+    design = torch.stack([x, torch.ones_like(x)])
+    for _ in range(ROUNDS):
+        parameters = [common.requires_grad_(), own.requires_grad_()]
+        optimizer = torch.optim.LBFGS(
+            parameters, max_iter=200, tolerance_change=1e-12, line_search_fn="strong_wolfe"
+        )
 
-    def loss() -> torch.Tensor:
-        optimizer.zero_grad()
-        slope, offset = common + own
-        losses = F.binary_cross_entropy_with_logits(slope * x + offset, y, reduction="none")
-        total = losses[mask].sum() + RIDGE / 2 * own.square().sum() + common.square().sum() / 2
-        total.backward()  # type: ignore[no-untyped-call]
-        return total
+        def loss() -> torch.Tensor:
+            optimizer.zero_grad()  # noqa: B023  (called in this round only)
+            z = ((common + own)[:, None] * design).sum(0)
+            losses = F.binary_cross_entropy_with_logits(z, y, reduction="none")
+            total = losses[mask].sum() + (own.square() / variance).sum() / 2  # noqa: B023
+            total = total + common.square().sum() / 2
+            total.backward()  # type: ignore[no-untyped-call]
+            return total
 
-    optimizer.step(loss)  # type: ignore[no-untyped-call]
-    slope, offset = (common + own).detach().numpy()
+        optimizer.step(loss)  # type: ignore[no-untyped-call]
+        common, own = common.detach(), own.detach()
+        likely = torch.sigmoid(((common + own)[:, None] * design).sum(0))
+        information = (likely * (1 - likely) * mask * design.square()).sum(1)
+        variance = (own.square() + 1 / (information + 1 / variance)).mean(1, keepdim=True)
+    slope, offset = (common + own).numpy()
     return slope, offset
 
 
-def _best_f1_threshold(scores: NDArray[np.float64], presence: NDArray[np.float64]) -> float:
+def _best_f1_threshold(scores: Array, presence: Array) -> float:
     if presence.sum() < 1:
         return 0.5  # nothing to be found
     order = np.argsort(-scores, kind="stable")

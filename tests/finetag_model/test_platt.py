@@ -58,19 +58,33 @@ def test_does_not_mind_the_scale_of_logits() -> None:
     )
 
 
-def test_a_label_in_between_counts_in_proportion(monkeypatch: pytest.MonkeyPatch) -> None:
-    logits, presence = sample(2_000, seed=3)
+def test_a_label_in_between_counts_in_proportion() -> None:
+    logits, presence = sample(4_000, seed=3)
     soft = np.where(presence == 1, 0.75, 0.25).astype(np.float32)
+    # Four times the images draw each attribute less towards the others; nothing else differs.
     calibration = fit_calibration(logits, soft)
-    monkeypatch.setattr(platt, "RIDGE", 4 * platt.RIDGE)  # beside four times the images
     repeated = fit_calibration(
         np.concatenate([logits] * 4), np.concatenate([presence] * 3 + [1 - presence])
     )
-    np.testing.assert_allclose(calibration.slope, repeated.slope, rtol=0.01)
-    np.testing.assert_allclose(calibration.offset, repeated.offset, atol=0.01)
+    np.testing.assert_allclose(calibration.slope, repeated.slope, rtol=0.03)
+    np.testing.assert_allclose(calibration.offset, repeated.offset, atol=0.02)
 
 
-def test_is_the_minimum_of_the_penalised_loss() -> None:
+def test_what_is_alike_is_fitted_together() -> None:
+    random = np.random.default_rng(8)
+    logits = random.normal(scale=1.5, size=(60, 40)).astype(np.float32)
+    presence = (random.random(logits.shape) < expit(2 * logits - 1)).astype(np.float32)
+    calibration = fit_calibration(logits, presence)
+    apart = [fit_calibration(logits[:, [n]], presence[:, [n]]).slope[0] for n in range(40)]
+    assert calibration.slope.std() < np.std(apart) / 4
+    np.testing.assert_allclose(calibration.slope, 2, atol=0.5)
+    np.testing.assert_allclose(calibration.offset, -1, atol=0.5)
+
+
+def test_the_first_round_is_the_minimum_of_the_penalised_loss(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(platt, "ROUNDS", 1)
     logits, presence = sample(400, seed=5)
     presence[::7, 2] = np.nan
     calibration = fit_calibration(logits, presence)
@@ -82,7 +96,7 @@ def test_is_the_minimum_of_the_penalised_loss() -> None:
         slope, offset = common + own
         z = (slope * (logits - center) / scale + offset)[known]
         each = np.logaddexp(0, z) - presence[known] * z
-        return float(each.sum() + platt.RIDGE / 2 * (own**2).sum() + (common**2).sum() / 2)
+        return float(each.sum() + (own**2).sum() / 2 + (common**2).sum() / 2)
 
     best = minimize(loss, np.zeros(2 * (1 + len(SLOPES))))
     common, own = np.split(best.x.reshape(2, -1), [1], axis=1)
