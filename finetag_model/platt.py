@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.special import expit, logit
+from torch import Tensor
 from torch.nn import functional as F
 
 from finetag_model.calibration import Calibration
@@ -53,31 +54,37 @@ def _fit_sigmoids(f: Array, p: Array, known: NDArray[np.bool_]) -> tuple[Array, 
     their variances are fitted by expectation maximisation with Laplace's approximation.
     """
     x, y, mask = (torch.from_numpy(each) for each in (f, p, known))
-    common, own = torch.zeros(2, 1, dtype=x.dtype), torch.zeros(2, f.shape[1], dtype=x.dtype)
-    variance = torch.ones(2, 1, dtype=x.dtype)
     design = torch.stack([x, torch.ones_like(x)])
+    variance = torch.ones(2, 1, dtype=x.dtype)
     for _ in range(ROUNDS):
-        parameters = [common.requires_grad_(), own.requires_grad_()]
-        optimizer = torch.optim.LBFGS(
-            parameters, max_iter=200, tolerance_change=1e-12, line_search_fn="strong_wolfe"
-        )
-
-        def loss() -> torch.Tensor:
-            optimizer.zero_grad()  # noqa: B023  (called in this round only)
-            z = ((common + own)[:, None] * design).sum(0)
-            losses = F.binary_cross_entropy_with_logits(z, y, reduction="none")
-            total = losses[mask].sum() + (own.square() / variance).sum() / 2  # noqa: B023
-            total = total + common.square().sum() / 2
-            total.backward()  # type: ignore[no-untyped-call]
-            return total
-
-        optimizer.step(loss)  # type: ignore[no-untyped-call]
-        common, own = common.detach(), own.detach()
+        common, own = _most_likely(design, y, mask, variance)
         likely = torch.sigmoid(((common + own)[:, None] * design).sum(0))
         information = (likely * (1 - likely) * mask * design.square()).sum(1)
         variance = (own.square() + 1 / (information + 1 / variance)).mean(1, keepdim=True)
     slope, offset = (common + own).numpy()
     return slope, offset
+
+
+def _most_likely(
+    design: Tensor, y: Tensor, mask: Tensor, variance: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return what is common (2, 1) and each attribute's deviation from it (2, N)."""
+    common, own = (torch.zeros(2, n, dtype=y.dtype, requires_grad=True) for n in (1, y.shape[1]))
+    optimizer = torch.optim.LBFGS(
+        [common, own], max_iter=200, tolerance_change=1e-12, line_search_fn="strong_wolfe"
+    )
+
+    def loss() -> Tensor:
+        optimizer.zero_grad()
+        z = ((common + own)[:, None] * design).sum(0)
+        losses = F.binary_cross_entropy_with_logits(z, y, reduction="none")
+        penalty = (own.square() / variance).sum() + common.square().sum()
+        total = losses[mask].sum() + penalty / 2
+        total.backward()  # type: ignore[no-untyped-call]
+        return total
+
+    optimizer.step(loss)  # type: ignore[no-untyped-call]
+    return common.detach(), own.detach()
 
 
 def _best_f1_threshold(scores: Array, presence: Array) -> float:
