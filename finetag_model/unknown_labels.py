@@ -105,8 +105,9 @@ def _fit(
 ) -> tuple[Array, Array]:
     """Return the weights of evidence (S) that all labels share and of single labels (E, N)."""
     x, z, y, mask = (torch.from_numpy(each) for each in (shared, single, reference, hidden))
-    weights = torch.zeros(x.shape[2], dtype=x.dtype)
-    weights[0] = 1.0  # of the counted log-odds: begin with what they say
+    as_counted = torch.zeros(x.shape[2], dtype=x.dtype)
+    as_counted[0] = 1.0
+    weights = as_counted.clone()
     of_single = torch.zeros(z.shape[1], y.shape[1], dtype=z.dtype)
     parameters = [weights.requires_grad_(), of_single.requires_grad_()]
     optimizer = torch.optim.LBFGS(parameters, max_iter=150, line_search_fn="strong_wolfe")
@@ -116,6 +117,8 @@ def _fit(
         log_odds = x @ weights + z @ of_single
         losses = F.binary_cross_entropy_with_logits(log_odds, y.to(x.dtype), reduction="none")
         total = losses[mask].sum() + ridge / 2 * of_single.square().sum()
+        # With next to no images, what was counted stands.
+        total = total + (weights - as_counted).square().sum() / 2
         total.backward()  # type: ignore[no-untyped-call]
         return total
 

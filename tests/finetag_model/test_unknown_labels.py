@@ -148,6 +148,7 @@ def test_an_estimate_is_the_minimum_of_the_penalised_loss(
 
     def loss(parameters: Array) -> float:
         total = RIDGE / 2 * float((parameters[5:] ** 2).sum())
+        total += float(((parameters[:5] - [1, 0, 0, 0, 0]) ** 2).sum()) / 2
         for image, n in np.argwhere(np.isnan(hidden)):
             z = log_odds(parameters, hidden[image], counted[image], n)
             total += np.logaddexp(0, z) - reference[image, n] * z
