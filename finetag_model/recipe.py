@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 
@@ -75,22 +75,29 @@ class LabelPolicy:
     certainty: bool = False
     species_share: float = 0.0
 
-    def apply(self, cub: CubDataset, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Return the labels to train on of some images, float32 (len(rows), N)."""
+    def fill(self, cub: CubDataset, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return the labels of some images as recorded, unknown ones as they are taken for."""
         presence = cub.presence[rows]
         if self.unknown == "conditional":
             assert self.reference is not None  # noqa: S101  (the command has seen to it)
-            filled = estimate_unknown(presence, self.reference, cub.vocabulary)
-        elif self.unknown == "negative":
-            filled = np.nan_to_num(presence)
-        else:
-            filled = presence
+            return estimate_unknown(presence, self.reference, cub.vocabulary)
+        return np.nan_to_num(presence) if self.unknown == "negative" else presence
+
+    def blend(
+        self, filled: NDArray[np.float32], cub: CubDataset, rows: NDArray[np.int64]
+    ) -> NDArray[np.float32]:
+        """Return what to train on of labels that `fill` gave, softened and shared."""
         if self.certainty:
+            presence = cub.presence[rows]
             softened = soften(presence, cub.certainty[rows])
             filled = np.where(np.isnan(presence), filled, softened)
         if self.species_share:
             filled = share_among_species(filled, cub.class_ids[rows], self.species_share)
         return filled
+
+    def apply(self, cub: CubDataset, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return the labels to train on of some images, float32 (len(rows), N)."""
+        return self.blend(self.fill(cub, rows), cub, rows)
 
 
 def photographs(cub: CubDataset, leave_out: NDArray[np.bool_], policy: LabelPolicy) -> TrainingSet:
@@ -102,8 +109,8 @@ def photographs(cub: CubDataset, leave_out: NDArray[np.bool_], policy: LabelPoli
         policy: what their labels are taken for.
     """
     rows = np.flatnonzero(~leave_out)
-    presence = policy.apply(cub, rows)
-    recorded = replace(policy, certainty=False, species_share=0.0).apply(cub, rows)
+    recorded = policy.fill(cub, rows)
+    presence = policy.blend(recorded, cub, rows)
     areas = np.array([math.prod(image_size(cub.paths[row])) for row in rows.tolist()])
     with_margin = np.flatnonzero(cub.boxes[rows, 2:].prod(axis=1) < WHOLE_SHARE * areas)
     pictures = [cropped(cub, row) for row in rows.tolist()]
