@@ -194,7 +194,11 @@ def variants(lab: Laboratory, reference: Array) -> dict[str, Variant]:
     def labels(of: LabelPolicy) -> Array:
         return padded(of.apply(cub, lab.train))
 
-    known = labels(policy)
+    filled = policy.fill(cub, lab.train)
+    known = padded(filled)
+
+    def shared(share: float) -> Array:
+        return padded(replace(policy, species_share=share).blend(filled, cub, lab.train))
 
     def plain(seed: int, **different: object) -> tuple[float, float, float]:
         return lab.measure(lab.logits(lab.fit(known, seed, **different)))  # type: ignore[arg-type]
@@ -263,8 +267,8 @@ def variants(lab: Laboratory, reference: Array) -> dict[str, Variant]:
             seed, stage=replace(base, presence_weight=1)
         ),
         "loss: ASL": lambda seed: plain(seed, training=AsymmetricTraining),
-        "labels: species' mean, half": with_labels(labels(replace(policy, species_share=0.5))),
-        "labels: species' mean, all": with_labels(labels(replace(policy, species_share=1))),
+        "labels: species' mean, half": with_labels(shared(0.5)),
+        "labels: species' mean, all": with_labels(shared(1)),
         "labels: half of three teachers": distilled,
         "auxiliary species head": with_species,
         "EMA 0.99": lambda seed: plain(seed, stage=replace(base, ema=0.99)),
