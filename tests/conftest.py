@@ -11,9 +11,10 @@ from PIL import Image
 
 from finetag_model.embedder import Embedding, ModelInfo
 from finetag_model.vocabulary import Vocabulary
+from tests import postgres
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
@@ -107,6 +108,16 @@ def make_cub() -> Callable[..., Path]:
         return root
 
     return write
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """The URL of an empty database, on a server that starts when the first test asks for it."""
+    try:
+        with postgres.server() as url:
+            yield url
+    except postgres.Unavailable as reason:
+        pytest.skip(str(reason))
 
 
 def _write_lines(path: Path, lines: list[str]) -> None:
