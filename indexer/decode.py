@@ -7,7 +7,6 @@ meanwhile can never get the vectors of another content.
 from __future__ import annotations
 
 import hashlib
-import io
 import time
 from collections.abc import Collection, Generator, Iterable
 from dataclasses import dataclass
@@ -15,17 +14,14 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image
 
 from finetag_model.ahead import ahead
 from finetag_model.errors import ImageError
-from finetag_model.images import load_rgb, to_pixels
+from finetag_model.images import decode, to_pixels
 from indexer.scan import Candidate, reason_of
 
 MAX_BYTES = 1 << 30
 """Larger files are refused: each is read into memory as a whole."""
-
-_SIDEWAYS = {5, 6, 7, 8}  # EXIF orientations that swap width and height
 
 
 @dataclass(frozen=True)
@@ -102,12 +98,5 @@ def _bytes(path: Path, candidate: Candidate) -> bytes:
 
 
 def _picture(data: bytes, size: int) -> Picture:
-    image = load_rgb(data, at_least=size)
-    width, height = image.size
-    # Only a JPEG may have been decoded at a reduced size; its header knows the true one.
-    with Image.open(io.BytesIO(data)) as header:
-        if header.format in {"JPEG", "MPO"}:
-            width, height = header.size
-            if header.getexif().get(ExifTags.Base.Orientation) in _SIDEWAYS:
-                width, height = height, width
+    image, (width, height) = decode(data, at_least=size)
     return Picture(to_pixels(image, size), width, height)

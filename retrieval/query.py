@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from finetag_model.colour import as_seen
 from finetag_model.errors import ImageError
 from finetag_model.images import ImageSource, load_rgb, to_pixels
 
@@ -38,10 +39,7 @@ def _encoded(image: Image.Image) -> bytes:
     """Write an image without loss, so that it goes the one way that all images go."""
     buffer = io.BytesIO()
     try:
-        upright = ImageOps.exif_transpose(image)
-        if not upright.mode.startswith("I;16"):  # these lose their meaning in a conversion
-            upright = upright.convert("RGBA" if upright.has_transparency_data else "RGB")
-        upright.save(buffer, "PNG", compress_level=0)
+        as_seen(ImageOps.exif_transpose(image)).save(buffer, "PNG", compress_level=0)
     except Exception as error:  # a Pillow image is read from its file only now
         raise ImageError(f"the Pillow image cannot be used: {error}") from error
     return buffer.getvalue()

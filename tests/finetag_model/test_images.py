@@ -2,68 +2,34 @@ from __future__ import annotations
 
 import io
 import struct
-import time
-import zlib
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
-from PIL import Image, ImageChops, ImageDraw
+from PIL import Image
 
+from finetag_model import images
 from finetag_model.errors import ImageError
 from finetag_model.images import (
-    MAX_PIXELS,
+    decode,
     image_size,
     load_rgb,
     readable_formats,
     readable_suffixes,
     to_pixels,
 )
+from tests.image_files import difference, encoded, pixels_of, scene
 
 ORIENTATION = 0x0112
-
-
-def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **options)
-    return buffer.getvalue()
-
-
-def png(width: int, height: int, depth: int, color: int, rows: bytes, *more: bytes) -> bytes:
-    """A PNG file written by hand, for what Pillow does not write."""
-    header = struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0)
-    chunks = [(b"IHDR", header), *((c[:4], c[4:]) for c in more), (b"IDAT", zlib.compress(rows))]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-        for name, data in [*chunks, (b"IEND", b"")]
-    )
-
-
-def pixels_of(source: bytes) -> NDArray[np.int64]:
-    image = load_rgb(source)
-    assert image.mode == "RGB"
-    return np.asarray(image).astype(int)
-
-
-def scene(width: int = 96, height: int = 64) -> Image.Image:
-    """A picture that differs from all its rotations and mirror images."""
-    image = Image.new("RGB", (width, height), (90, 140, 200))
-    draw = ImageDraw.Draw(image)
-    draw.ellipse((5, 5, width // 2, height // 2), fill=(200, 40, 40))
-    draw.rectangle((width // 2, height * 2 // 3, width - 8, height - 5), fill=(40, 160, 60))
-    return image
-
-
-def difference(one: Image.Image, other: Image.Image) -> float:
-    assert one.size == other.size
-    return float(np.asarray(ImageChops.difference(one, other)).mean())
 
 
 NEARLY_LOSSLESS: dict[str, dict[str, Any]] = {
     "JPEG": {"quality": 98, "subsampling": 0},
     "WEBP": {"lossless": True},
+    "AVIF": {"quality": 100, "subsampling": "4:4:4"},
+    "HEIF": {"quality": 100, "chroma": 444},
 }
 UNDONE_BY = {
     1: None,
@@ -77,16 +43,25 @@ UNDONE_BY = {
 }
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
+@pytest.fixture
+def heif() -> None:
+    """What lets Pillow write HEIF."""
+    pytest.importorskip("pillow_heif").register_heif_opener()
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF", "HEIF"])
 @pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.usefixtures("heif")
 def test_every_orientation_is_turned_upright(orientation: int, kind: str) -> None:
     upright = scene()
     turn = UNDONE_BY[orientation]
     stored = upright if turn is None else upright.transpose(turn)
     exif = Image.Exif()
     exif[ORIENTATION] = orientation
-    file = encoded(stored, kind, exif=exif, **NEARLY_LOSSLESS.get(kind, {}))
-    assert difference(load_rgb(file), upright) < (1.5 if kind == "JPEG" else 0.01)
+    file = encoded(stored, kind, exif=exif.tobytes(), **NEARLY_LOSSLESS.get(kind, {}))
+    image, size = decode(file)
+    assert difference(image, upright) < (0.01 if kind in {"PNG", "WEBP", "TIFF"} else 1.5)
+    assert size == upright.size
 
 
 @pytest.mark.parametrize("orientation", [0, 9, 60_000])
@@ -106,115 +81,14 @@ def test_damaged_metadata_do_not_hide_a_good_picture(block: bytes) -> None:
     assert difference(load_rgb(file), scene()) < 1.5
 
 
-def test_transparency_is_seen_over_white() -> None:
-    colors = [(255, 0, 0, 255), (255, 0, 0, 128), (0, 0, 0, 0)]
-    image = Image.new("RGBA", (3, 1))
-    for x, color in enumerate(colors):
-        image.putpixel((x, 0), color)
-    for kind, options in [("PNG", {}), ("WEBP", {"lossless": True}), ("TIFF", {})]:
-        pixels = pixels_of(encoded(image, kind, **options))
-        assert np.abs(pixels - [[[255, 0, 0], [255, 127, 127], [255, 255, 255]]]).max() <= 1, kind
-
-
-def test_grey_with_alpha() -> None:
-    image = Image.new("LA", (3, 1))
-    for x, color in enumerate([(60, 255), (0, 128), (0, 0)]):
-        image.putpixel((x, 0), color)
-    pixels = pixels_of(encoded(image, "PNG"))
-    assert np.abs(pixels[0] - np.array([[60] * 3, [127] * 3, [255] * 3])).max() <= 1
-
-
-def test_a_palette_with_transparency() -> None:
-    image = Image.new("P", (3, 1))
-    image.putpalette([255, 0, 0, 0, 255, 0, 0, 0, 255])
-    for x in range(3):
-        image.putpixel((x, 0), x)
-    one = pixels_of(encoded(image, "PNG", transparency=1))
-    assert one[0].tolist() == [[255, 0, 0], [255, 255, 255], [0, 0, 255]]
-    several = pixels_of(encoded(image, "PNG", transparency=bytes([255, 0, 128])))
-    assert np.abs(several[0] - [[255, 0, 0], [255, 255, 255], [127, 127, 255]]).max() <= 1
-    gif = pixels_of(encoded(image, "GIF", transparency=2))
-    assert gif[0].tolist() == [[255, 0, 0], [0, 255, 0], [255, 255, 255]]
-    plain = pixels_of(encoded(image, "PNG"))
-    assert plain[0].tolist() == [[255, 0, 0], [0, 255, 0], [0, 0, 255]]
-
-
-def test_a_transparent_colour() -> None:
-    image = Image.new("RGB", (2, 1), (10, 20, 30))
-    image.putpixel((1, 0), (10, 20, 31))
-    pixels = pixels_of(encoded(image, "PNG", transparency=(10, 20, 30)))
-    assert pixels[0].tolist() == [[255, 255, 255], [10, 20, 31]]
-    bits = pixels_of(png(8, 1, 1, 0, b"\0\x0f", b"tRNS" + struct.pack(">H", 0)))
-    assert (bits == 255).all()  # white stays, black is transparent
-
-
-def test_one_bit() -> None:
-    image = Image.new("1", (2, 1), 1)
-    image.putpixel((1, 0), 0)
-    for kind in ("PNG", "TIFF", "BMP"):
-        assert pixels_of(encoded(image, kind))[0].tolist() == [[255] * 3, [0] * 3]
-
-
-def test_cmyk() -> None:
-    image = Image.new("RGB", (64, 64), (200, 60, 30))
-    for kind, options in [("JPEG", {"quality": 95}), ("TIFF", {})]:
-        pixels = pixels_of(encoded(image.convert("CMYK"), kind, **options))
-        assert np.abs(pixels - [200, 60, 30]).max() <= 3, kind
-
-
-def test_grey() -> None:
-    pixels = pixels_of(encoded(Image.new("L", (16, 16), 77), "JPEG"))
-    assert np.abs(pixels - 77).max() <= 1
-
-
-@pytest.fixture(scope="module")
-def depth() -> NDArray[np.uint16]:
-    """All the greys that sixteen bits have, in steps of 16."""
-    return (np.arange(64 * 64, dtype=np.uint16) * 16).reshape(64, 64)
-
-
-@pytest.mark.parametrize("kind", ["PNG", "TIFF", "TIFF, big-endian", "PGM"])
-def test_sixteen_bits_of_grey(depth: NDArray[np.uint16], kind: str) -> None:
-    if kind == "PGM":
-        file = b"P5 64 64 65535\n" + depth.astype(">u2").tobytes()
-    else:
-        order = ">u2" if "big" in kind else "<u2"
-        file = encoded(Image.fromarray(depth.astype(order)), kind[:4].strip(","))
-    pixels = pixels_of(file)
-    assert np.ptp(pixels, axis=2).max() == 0
-    assert np.abs(pixels[..., 0] - depth / 257).max() <= 1
-
-
-def test_sixteen_bits_are_turned_upright_too(depth: NDArray[np.uint16]) -> None:
-    exif = Image.Exif()
-    exif[ORIENTATION] = 6
-    pixels = pixels_of(encoded(Image.fromarray(depth), "PNG", exif=exif))
-    np.testing.assert_array_equal(pixels[..., 0], np.rot90(depth >> 8, -1))
-
-
-@pytest.mark.parametrize(("color", "channels"), [(2, 3), (6, 4), (4, 2)])
-def test_sixteen_bits_of_other_kinds(depth: NDArray[np.uint16], color: int, channels: int) -> None:
-    samples = np.stack([depth] * channels, axis=-1)
-    if channels in (2, 4):
-        samples[..., -1] = 65535
-    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in samples)
-    pixels = pixels_of(png(64, 64, 16, color, rows))
-    assert np.abs(pixels - (depth / 257)[..., None]).max() <= 1
-
-
-def test_signed_and_long_greys_are_not_washed_out() -> None:
-    ramp = np.arange(0, 32768, 128, dtype=np.int32)[None]
-    pixels = pixels_of(encoded(Image.fromarray(ramp), "TIFF"))
-    np.testing.assert_array_equal(pixels[0, :, 0], ramp[0] >> 8)
-
-
 def test_the_first_frame_of_an_animation() -> None:
     frames = [Image.new("RGB", (20, 10), color) for color in ("red", "lime", "blue")]
-    for kind, options in [("GIF", {}), ("WEBP", {"lossless": True}), ("PNG", {}), ("TIFF", {})]:
+    for kind in ("GIF", "WEBP", "PNG", "TIFF", "AVIF"):
+        options = NEARLY_LOSSLESS.get(kind, {})
         file = encoded(frames[0], kind, save_all=True, append_images=frames[1:], **options)
         with Image.open(io.BytesIO(file)) as animation:
             assert getattr(animation, "n_frames", 1) == 3, kind
-        assert (pixels_of(file) == [255, 0, 0]).all(), kind
+        assert np.abs(pixels_of(file) - [255, 0, 0]).max() <= 2, kind
 
 
 def test_a_reduced_decoding_is_nearly_the_same() -> None:
@@ -240,12 +114,56 @@ def test_a_reduced_decoding_is_turned_upright() -> None:
     exif = Image.Exif()
     exif[ORIENTATION] = 8
     file = encoded(scene(900, 600), "JPEG", exif=exif)
-    width, height = load_rgb(file, at_least=100).size
-    assert height > width >= 100
+    image, size = decode(file, at_least=100)
+    assert 600 > image.height > image.width >= 100
+    assert size == (600, 900)
 
 
 def test_other_formats_are_not_reduced() -> None:
-    assert load_rgb(encoded(scene(600, 400), "PNG"), at_least=64).size == (600, 400)
+    image, size = decode(encoded(scene(600, 400), "PNG"), at_least=64)
+    assert image.size == size == (600, 400)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_the_full_size_is_known_of_a_reduced_square(orientation: int) -> None:
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    file = encoded(scene(801, 800), "JPEG", exif=exif)  # both sides are 200 in the reduced one
+    image, size = decode(file, at_least=200)
+    assert max(image.size) <= 201
+    assert size == ((800, 801) if orientation > 4 else (801, 800))
+
+
+@pytest.mark.usefixtures("heif")
+def test_a_thumbnail_inside_a_heic_is_not_taken_for_the_picture() -> None:
+    file = encoded(scene(900, 600), "HEIF", thumbnails=[256])
+    assert load_rgb(file, at_least=128).size == (900, 600)
+
+
+HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100)
+
+
+def test_heic_without_its_plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    monkeypatch.setattr(images, "_have_heif", images._have_heif.__wrapped__)
+    path = tmp_path / "a.heic"
+    path.write_bytes(HEIC)
+    assert refusal(path) == f"{path} is a HEIC/HEIF image; to read it: pip install 'finetag[heif]'"
+    with pytest.raises(ImageError, match=r"the image is a HEIC/HEIF image; .*'finetag\[heif\]'"):
+        load_rgb(HEIC)
+    assert path.suffix in readable_suffixes()
+    path.write_bytes(encoded(scene(), "PNG"))  # what counts is what is in it
+    assert load_rgb(path).size == scene().size
+
+
+@pytest.mark.usefixtures("heif")
+def test_a_damaged_heic(tmp_path: Path) -> None:
+    path = tmp_path / "a.heic"
+    path.write_bytes(HEIC)
+    assert "is not an image in a known format" in refusal(path)
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    path.write_bytes(encoded(Image.fromarray(noise), "HEIF")[:-2000])
+    refusal(path)
 
 
 def test_pixels_are_a_square_without_a_crop() -> None:
@@ -296,7 +214,7 @@ def refusal(source: Path) -> str:
     return message
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "AVIF"])
 def test_a_truncated_file(tmp_path: Path, kind: str) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     file = encoded(Image.fromarray(noise), kind)
@@ -341,22 +259,10 @@ def test_what_has_no_path_is_called_the_image() -> None:
             load_rgb(source)
 
 
-@pytest.mark.parametrize("side", [100_000, 12_500])
-@pytest.mark.parametrize("read", [load_rgb, image_size])
-def test_a_decompression_bomb_is_refused_at_once(tmp_path: Path, read: Any, side: int) -> None:
-    assert side**2 > MAX_PIXELS
-    path = tmp_path / "bomb.png"
-    path.write_bytes(png(side, side, 8, 2, bytes(1000)))
-    started = time.monotonic()
-    with pytest.raises(ImageError, match="too many pixels; the limit is 150,000,000") as error:
-        read(path)
-    assert time.monotonic() - started < 1
-    assert str(path) in str(error.value)
-
-
 def test_formats_and_suffixes() -> None:
-    assert {"JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP"} <= set(readable_formats())
+    assert {"JPEG", "PNG", "GIF", "WEBP", "AVIF", "TIFF", "BMP"} <= set(readable_formats())
     assert not {"EPS", "PDF", "WMF"} & set(readable_formats())
     suffixes = readable_suffixes()
     assert {".jpg", ".jpeg", ".png", ".gif", ".webp", ".tif", ".tiff", ".bmp"} <= suffixes
+    assert {".avif", ".heic", ".heif"} <= suffixes
     assert not {".eps", ".ps", ".pdf", ".wmf", ".mpg", ".txt", ".csv"} & suffixes

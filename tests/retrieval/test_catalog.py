@@ -19,6 +19,7 @@ from PIL import Image
 from finetag_model.errors import CatalogueError, ImageError, UsageError
 from indexer import Index, build
 from retrieval import Catalog
+from tests.image_files import ADOBE_RGB, rgb_profile, tagged
 
 COLORS = ("red", "green", "blue", "grey", "white")
 NAMES = [f"{half}={color}" for half in ("upper", "lower") for color in COLORS]
@@ -147,6 +148,21 @@ def test_a_pillow_image_keeps_its_meaning(catalog: Catalog, paint: Any, tmp_path
     assert catalog.search(deep, limit=1).hits[0].name == "grey/grey_grey.png"
     inked = Image.new("RGB", (9, 9), (128, 128, 128)).convert("CMYK")
     assert catalog.search(inked, limit=1).hits[0].name == "grey/grey_grey.png"
+    bands = [Image.new("L", (9, 9), value) for value in (137, 128, 128)]  # L is 0 to 255
+    assert catalog.search(Image.merge("LAB", bands), limit=1).hits[0].name == "grey/grey_grey.png"
+    measured = Image.fromarray(np.full((9, 9), 0.5, dtype=np.float32))
+    assert catalog.search(measured, limit=1).hits[0].name == "grey/grey_grey.png"
+
+
+def test_a_pillow_image_keeps_its_profile(catalog: Catalog, root: Path, tmp_path: Path) -> None:
+    stored = tmp_path / "adobe.png"
+    with Image.open(root / "red" / "red_blue.png") as image:
+        wide = tagged(image.convert("RGB"), ADOBE_RGB, 2.2)
+    wide.save(stored, icc_profile=rgb_profile(ADOBE_RGB, 2.2))
+    with Image.open(stored) as image:
+        hits = catalog.search(image, limit=9).hits
+    assert hits == catalog.search(stored, limit=9).hits
+    assert hits[0].name == "red/red_blue.png"
 
 
 @pytest.mark.parametrize("as_pillow", [False, True])
