@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from finetag_model.errors import DataError
+from finetag_model.parquet import require_pyarrow
 
 COLUMNS = ("image", "group", "value")
 
@@ -38,6 +39,7 @@ def read_rows(path: Path) -> Iterator[Row]:
 
     Raises:
         DataError: the file cannot be read, lacks a column, or a row lacks a cell.
+        UsageError: it is a Parquet file, and pyarrow is not installed.
     """
     cells = _parquet_cells if path.suffix.lower() == ".parquet" else _csv_cells
     for place, row in cells(path):
@@ -69,14 +71,10 @@ def _csv_cells(path: Path) -> Iterator[tuple[str, Sequence[str | None]]]:
 
 
 def _parquet_cells(path: Path) -> Iterator[tuple[str, Sequence[str | None]]]:
-    try:
-        from pyarrow import ArrowException  # noqa: PLC0415
-        from pyarrow.parquet import ParquetFile  # noqa: PLC0415
-    except ImportError:
-        raise DataError(
-            f"{path} is read with pyarrow, which is not installed; "
-            "install it: pip install 'finetag[parquet]'"
-        ) from None
+    require_pyarrow(path)
+    from pyarrow import ArrowException  # noqa: PLC0415
+    from pyarrow.parquet import ParquetFile  # noqa: PLC0415
+
     number = 0
     try:
         with ParquetFile(path) as file:

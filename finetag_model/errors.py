@@ -5,7 +5,8 @@
     ├── ImageError                     a file is not an image that can be read
     ├── DataError                      an annotation file or catalogue folder is not as it must be
     ├── CheckpointError                a model file is missing, damaged or of another kind
-    └── CatalogueError                 an index is missing, damaged or made by another model
+    ├── CatalogueError                 an index is missing, damaged or made by another model
+    └── Stopped               exit 130 asked to stop, it finished a batch and can go on later
 
 A message says what is wrong, which file it concerns and what to do about it. The module
 lives in the lowest package so that all three can raise from the same tree.
@@ -40,3 +41,9 @@ class CheckpointError(FineTagError):
 
 class CatalogueError(FineTagError):
     """An index is missing, damaged, or does not fit the model or catalogue it is used with."""
+
+
+class Stopped(FineTagError):  # noqa: N818  (nothing went wrong)
+    """A command was asked to stop; what it did until then is kept, and it can go on later."""
+
+    exit_code = 130  # or what the signal asks for

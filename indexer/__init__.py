@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from indexer.index import ImageRecord, Index
+from indexer.index import Index
 from indexer.locate import find_index, index_to_build
 from indexer.manifest import Manifest
 from indexer.quantise import cutoff
+from indexer.records import ImageRecord
 
 if TYPE_CHECKING:
     from indexer.building import build

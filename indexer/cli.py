@@ -1,101 +1,179 @@
-"""The command `finetag-index`: it reads options, calls the library and prints a report."""
+"""The command `finetag-index`: each of its commands reads options, calls the library, prints.
+
+The commands that embed images are here, the others in `cli_care`. Modules are imported by the
+command that needs them, for whoever asks for help need not wait.
+"""
 
 from __future__ import annotations
 
-import json
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from time import monotonic
-from typing import TYPE_CHECKING
 
 import click
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    ProgressColumn,
-    Task,
-    TextColumn,
-    TimeRemainingColumn,
-)
-from rich.progress import Progress as Bar
-from rich.text import Text
 
-from finetag_model.console import Group, model_option, progress_console, runtime_option
+from finetag_model.console import Group, model_option, runtime_option
 from finetag_model.embedder import Runtime, load_embedder
-from indexer.locate import index_to_build
-
-if TYPE_CHECKING:
-    from indexer.building import Progress
-
-FINISHED_BUT_SKIPPED = 3
-_LOG_EVERY = 10.0  # seconds
+from indexer import cli_care
+from indexer.cli_options import (
+    FINISHED_BUT_SKIPPED,
+    FOUND_DAMAGE,
+    PathArgument,
+    database_option,
+    existing_index_option,
+    exit_if,
+    index_option,
+    json_option,
+    new_database_option,
+    print_report,
+    watched,
+)
+from indexer.locate import find_index, index_to_build
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
-    """Make a folder of images searchable."""
+    """Make a folder of images searchable, and keep it so.
+
+    An index is a folder, .finetag unless --index names another. Every command leaves it whole:
+    what is killed halfway has changed nothing, or goes on when it is run again.
+    """
 
 
 @main.command("build")
-@click.argument("catalogue", type=click.Path(path_type=Path))
-@click.option(
-    "--index",
-    "index_dir",
-    type=click.Path(path_type=Path),
-    envvar="FINETAG_INDEX",
-    help="Folder of the index.  [default: the nearest .finetag upwards, or ./.finetag]",
-)
+@click.argument("catalogue", type=PathArgument)
+@index_option("Folder of the index.  [default: the nearest .finetag upwards, or ./.finetag]")
 @model_option
 @runtime_option
-@click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
+@click.option("--reembed", is_flag=True, help="Change the model: embed every image again.")
+@new_database_option
+@json_option
 def build_command(
-    catalogue: Path, index_dir: Path | None, model: Path | None, runtime: Runtime, as_json: bool
+    catalogue: Path,
+    index_dir: Path | None,
+    model: Path | None,
+    runtime: Runtime,
+    reembed: bool,
+    database: str | None,
+    as_json: bool,
 ) -> None:
-    """Index the images in the folder CATALOGUE, or bring its index up to date.
+    """Index the images in the folder CATALOGUE.
 
-    Only new and changed images are read; a build that was stopped goes on where it was.
+    If they are indexed already, the index is brought up to date. Only new and changed images
+    are read; a build that was stopped goes on where it was.
     Exits with 3 if it finished but skipped files.
     """
-    # Building brings Pillow; whoever asks for help need not wait for it.
     from indexer.building import build  # noqa: PLC0415
 
     embedder = load_embedder(model, runtime)
-    with _progress() as progress:
-        report = build(catalogue, index_to_build(index_dir), embedder, progress=progress)
-    click.echo(json.dumps(report.as_dict(), indent=2) if as_json else report.as_text())
-    if report.skipped:
-        sys.exit(FINISHED_BUT_SKIPPED)
+    with watched("indexing") as watch:
+        folder = index_to_build(index_dir)
+        report = build(catalogue, folder, embedder, database=database, reembed=reembed, **watch)
+    print_report(report, as_json)
+    exit_if(report.skipped, FINISHED_BUT_SKIPPED)
 
 
-@contextmanager
-def _progress() -> Iterator[Progress]:
-    """Show progress on stderr: a bar on a terminal, a line now and then elsewhere."""
-    console = progress_console()
-    if not console.is_terminal:
-        yield _log_lines()
-        return
-    columns = (TextColumn("indexing"), BarColumn(), MofNCompleteColumn(), _Rate())
-    with Bar(*columns, TimeRemainingColumn(), console=console, transient=True) as bar:
-        task = bar.add_task("indexing", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+@main.command("update")
+@existing_index_option
+@click.option(
+    "--moved-to",
+    type=PathArgument,
+    metavar="FOLDER",
+    help="The catalogue folder now lies here.",
+)
+@model_option
+@runtime_option
+@click.option("--reembed", is_flag=True, help="Change the model: embed every image again.")
+@database_option
+@json_option
+def update_command(
+    index_dir: Path | None,
+    moved_to: Path | None,
+    model: Path | None,
+    runtime: Runtime,
+    reembed: bool,
+    database: str | None,
+    as_json: bool,
+) -> None:
+    """Bring the index up to date.
+
+    It takes in new and changed images of its catalogue, and drops those that are gone. What
+    has moved keeps its id and metadata. Exits with 3 if it finished but skipped files.
+    """
+    from indexer.building import build, update  # noqa: PLC0415
+
+    folder = find_index(index_dir)
+    embedder = load_embedder(model, runtime)
+    with watched("indexing") as watch:
+        options = {"database": database, "reembed": reembed, **watch}
+        if moved_to is None:
+            report = update(folder, embedder, **options)
+        else:
+            report = build(moved_to, folder, embedder, moved=True, **options)
+    print_report(report, as_json)
+    exit_if(report.skipped, FINISHED_BUT_SKIPPED)
 
 
-def _log_lines() -> Progress:
-    last = monotonic()
+@main.command("add")
+@click.argument("files", type=PathArgument, nargs=-1, required=True)
+@existing_index_option
+@model_option
+@runtime_option
+@database_option
+@json_option
+def add_command(
+    files: tuple[Path, ...],
+    index_dir: Path | None,
+    model: Path | None,
+    runtime: Runtime,
+    database: str | None,
+    as_json: bool,
+) -> None:
+    """Take FILES into the index.
 
-    def log(done: int, total: int) -> None:
-        nonlocal last
-        if monotonic() - last >= _LOG_EVERY:
-            last = monotonic()
-            click.echo(f"{done:,} of {total:,} files", err=True)
+    They lie in the catalogue folder; no others are looked for. Takes back what was deleted.
+    Exits with 3 if it finished but skipped files.
+    """
+    from indexer.building import add  # noqa: PLC0415
 
-    return log
+    folder = find_index(index_dir)
+    embedder = load_embedder(model, runtime)
+    with watched("adding") as watch:
+        report = add(files, folder, embedder, database=database, **watch)
+    print_report(report, as_json)
+    exit_if(report.skipped, FINISHED_BUT_SKIPPED)
 
 
-class _Rate(ProgressColumn):
-    """Files a second."""
+@main.command("repair")
+@existing_index_option
+@model_option
+@runtime_option
+@database_option
+@json_option
+def repair_command(
+    index_dir: Path | None,
+    model: Path | None,
+    runtime: Runtime,
+    database: str | None,
+    as_json: bool,
+) -> None:
+    """Find what is damaged and make it anew from what is not.
 
-    def render(self, task: Task) -> Text:
-        return Text(f"{task.speed:,.0f}/s" if task.speed else "")
+    The published files from the database, the database from the published files, and what both
+    have lost from the images. Exits with 1 if something is still damaged.
+    """
+    from indexer.repairing import repair  # noqa: PLC0415
+
+    with watched("embedding again") as watch:
+        folder = find_index(index_dir)
+        report = repair(folder, lambda: load_embedder(model, runtime), database=database, **watch)
+    print_report(report, as_json)
+    exit_if(not report.after.is_whole, FOUND_DAMAGE)
+
+
+main.add_command(cli_care.delete_command)
+main.add_command(cli_care.import_command)
+main.add_command(cli_care.verify_command)
+main.add_command(cli_care.compact_command)
+main.add_command(cli_care.stats_command)
+main.add_command(cli_care.snapshot_command)
+main.add_command(cli_care.restore_command)
+main.add_command(cli_care.export_command)

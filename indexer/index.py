@@ -1,60 +1,45 @@
 """An index opened for reading: scores, filters, nearest neighbours and image records.
 
-It shows one generation. After the next build it says that it is out of date instead of
-mixing that generation's rows with newer records.
+It shows one generation, whole, for as long as it is open, whatever is published meanwhile. The
+database is not needed for it.
 """
 
 from __future__ import annotations
 
+import os
+import weakref
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Engine, select
-from sqlalchemy.orm import Session
 
 from finetag_model.errors import CatalogueError
-from indexer.layout import generation_dir
-from indexer.manifest import IMAGE_IDS, SCORES, VISUAL, Manifest
-from indexer.quantise import cutoff
-from indexer.store import (
-    BUILD,
-    EmbeddingRow,
-    ImageRow,
-    open_for_reading,
-    plain_errors,
-    the_catalogue,
+from indexer.layout import Pointer, generation_dir, hold, is_index
+from indexer.manifest import (
+    IMAGE_IDS,
+    IVF,
+    MANIFEST,
+    MASKS,
+    OFFSETS,
+    RECORDS,
+    SCORES,
+    VISUAL,
+    Manifest,
 )
+from indexer.records import ImageRecord, Records
 
 if TYPE_CHECKING:
     from indexer.vectors import Vectors
 
-_IDS_AT_ONCE = 500
+BUILD = "finetag-index build CATALOGUE"
+REPAIR = "finetag-index repair"
 
-
-@dataclass(frozen=True)
-class ImageRecord:
-    """What is known of one image.
-
-    Attributes:
-        id: the same for as long as the file keeps its path; never given to another image.
-        path: relative to the catalogue folder, with forward slashes.
-        absolute: the file.
-        width: in pixels, upright.
-        height: in pixels, upright.
-        content_hash: SHA-256 of the file, hexadecimal.
-    """
-
-    id: int
-    path: str
-    absolute: Path
-    width: int
-    height: int
-    content_hash: str
+# NumPy reads headers by `ast`, which up to Python 3.11.7 fails in several threads at a time.
+_parsing = Lock()
 
 
 class Index:
@@ -63,19 +48,34 @@ class Index:
     Attributes:
         manifest: the generation and the model that filled it.
         root: the catalogue folder, absolute.
+        folder: where the generation's files are.
     """
 
-    def __init__(self, index_dir: Path, engine: Engine, root: Path, generation: int) -> None:
+    def __init__(self, index_dir: Path, pointer: Pointer) -> None:
         """Prefer `Index.open`."""
-        folder = generation_dir(index_dir, generation)
-        self.manifest = Manifest.load(folder)
-        self.root = root
         self._index_dir = index_dir
-        self._folder = folder
-        self._engine = engine
+        self.folder = generation_dir(index_dir, pointer.generation)
+        # Held until this object is gone, so that a writer does not remove the folder meanwhile.
+        held = os.open(self.folder / MANIFEST, os.O_RDONLY)
+        self._finalizer = weakref.finalize(self, os.close, held)
+        try:
+            hold(held)
+            self._load(pointer)
+        except BaseException:
+            self.close()  # an error that is kept would keep this object
+            raise
+
+    def _load(self, pointer: Pointer) -> None:
+        folder = self.folder
+        self.manifest = Manifest.load(folder, pointer.manifest)
+        self.root = self.manifest.root
         rows, attributes = self.manifest.rows, len(self.manifest.vocabulary)
-        self._ids = _mapped(folder / IMAGE_IDS, np.dtype(np.int64), (rows,))
-        self._scores = _mapped(folder / SCORES, np.dtype(np.uint8), (attributes, rows))
+        self._ids = _mapped(folder / IMAGE_IDS, np.int64, (rows,))
+        self._scores = _mapped(folder / SCORES, np.uint8, (attributes, rows))
+        self._masks = _mapped(folder / MASKS, np.uint8, (attributes, (rows + 7) // 8))
+        offsets = _mapped(folder / OFFSETS, np.int64, (rows + 1,))
+        lines = np.memmap(folder / RECORDS, np.uint8, mode="r")
+        self._records = Records(np.asarray(lines), offsets, self.root)
 
     @classmethod
     def open(cls, index_dir: Path) -> Index:
@@ -85,18 +85,32 @@ class Index:
             CatalogueError: there is no index, or it is damaged.
         """
         index_dir = index_dir.absolute()  # the vectors are opened later, perhaps from elsewhere
-        with plain_errors(index_dir):
-            engine = open_for_reading(index_dir)
-            while True:
-                root, generation = _current(engine, index_dir)
-                if generation is None:
-                    raise CatalogueError(f"the index {index_dir} was never finished; run '{BUILD}'")
-                try:
-                    return cls(index_dir, engine, root, generation)
-                except (ValueError, FileNotFoundError) as error:
-                    # A build may have published, and swept, between the two steps.
-                    if _current(engine, index_dir)[1] == generation:
-                        raise _damaged(index_dir, error) from error
+        while True:
+            pointer = _pointer(index_dir)
+            try:
+                return cls(index_dir, pointer)
+            except (ValueError, FileNotFoundError) as error:
+                # A writer may have published, and swept, between the two steps.
+                if _pointer(index_dir) == pointer:
+                    raise _damaged(index_dir, error) from error
+            except OSError as error:
+                raise CatalogueError(
+                    f"cannot read the index {index_dir}: {(error.strerror or str(error)).lower()}"
+                ) from error
+
+    def close(self) -> None:
+        """Let the generation go; a writer may remove its files from now on."""
+        self._finalizer()
+
+    def __enter__(self) -> Index:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def is_current(self) -> bool:
+        """Say whether no newer generation has been published."""
+        return _pointer(self._index_dir).generation == self.manifest.generation
 
     @property
     def rows(self) -> int:
@@ -104,22 +118,25 @@ class Index:
         return self.manifest.rows
 
     def scores(self, position: int) -> NDArray[np.uint8]:
-        """Return round(255 * probability) of one attribute; uint8 (rows,), memory-mapped."""
+        """Return round(255 * probability) of one attribute; uint8 (rows,), memory-mapped.
+
+        Of a group that the merchant gave values of, these have 255 and the others 0.
+        """
         scores: NDArray[np.uint8] = self._scores[position]
         return scores
 
     def matching(self, positions: Sequence[int]) -> NDArray[np.int64]:
         """Return the rows, ascending, that pass all these attributes' default thresholds."""
-        passing = np.ones(self.rows, dtype=np.bool_)
+        passing = np.full(self._masks.shape[1], 255, dtype=np.uint8)
         for position in positions:
-            threshold = float(self.manifest.model.thresholds[position])
-            passing &= self.scores(position) >= cutoff(threshold)
-        return np.flatnonzero(passing).astype(np.int64, copy=False)
+            passing &= self._masks[position]
+        bits = np.unpackbits(passing, count=self.rows, bitorder="little")
+        return np.flatnonzero(bits).astype(np.int64, copy=False)
 
     def search(
         self, vectors: NDArray[np.float32], k: int, rows: NDArray[np.int64] | None = None
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Find the nearest rows by exact search.
+        """Find the nearest rows, by exact search.
 
         Args:
             vectors: float32 of shape (Q, D), each of length 1.
@@ -134,73 +151,91 @@ class Index:
             ValueError: the vectors have another length than the index's.
             CatalogueError: the vector file is damaged or gone.
         """
+        self._check_shape(vectors)
+        return self._vectors.search(vectors, k, rows)
+
+    def search_approximately(
+        self, vectors: NDArray[np.float32], k: int, rows: NDArray[np.int64] | None = None
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Do as `search`, many times faster among many rows, and perhaps not the very best.
+
+        The similarities are exact, and there are never fewer rows than there. Only if the
+        manifest has an `approximation`, which says how many of the best are found.
+        """
+        self._check_shape(vectors)
+        try:
+            return self._vectors.search_approximate(vectors, k, rows)
+        except ValueError as error:
+            raise _damaged(self._index_dir, f"{IVF}: {error}") from error
+
+    def _check_shape(self, vectors: NDArray[np.float32]) -> None:
         dim = self.manifest.model.visual_dim
         if vectors.ndim != 2 or vectors.shape[1] != dim:
             raise ValueError(f"vectors of shape {vectors.shape}, but the index needs (Q, {dim})")
-        return self._vectors.search(vectors, k, rows)
 
     def images(self, rows: Iterable[int]) -> list[ImageRecord]:
         """Return the records of these rows, in their order.
 
         Raises:
-            CatalogueError: the index has been rebuilt since it was opened, or is damaged.
+            CatalogueError: the index is damaged.
         """
-        ids = [int(self._ids[row]) for row in rows]
-        records: dict[int, ImageRecord] = {}
-        query = select(
-            ImageRow.id,
-            ImageRow.path,
-            EmbeddingRow.width,
-            EmbeddingRow.height,
-            ImageRow.content_hash,
-        ).join(EmbeddingRow, EmbeddingRow.content_hash == ImageRow.content_hash)
-        query = query.where(EmbeddingRow.model_digest == self.manifest.model.digest)
-        with plain_errors(self._index_dir):
-            with Session(self._engine) as session:
-                for start in range(0, len(ids), _IDS_AT_ONCE):
-                    some = query.where(ImageRow.id.in_(ids[start : start + _IDS_AT_ONCE]))
-                    for id_, path, width, height, content_hash in session.execute(some):
-                        records[id_] = ImageRecord(
-                            id_, path, self.root / path, width, height, content_hash
-                        )
-            # Records change with the generation only, so they were ours if it still is.
-            self._check_current()
-        if missing := set(ids) - set(records):
-            raise _damaged(self._index_dir, f"image {min(missing)} is not in the database")
-        return [records[id_] for id_ in ids]
+        try:
+            return [self._record(row) for row in rows]
+        except ValueError as error:
+            raise _damaged(self._index_dir, error) from error
+
+    def _record(self, row: int) -> ImageRecord:
+        record = self._records[row]
+        if record.id != self._ids[row]:
+            raise ValueError(f"{RECORDS} and {IMAGE_IDS} disagree about row {row}")
+        return record
+
+    def vectors(self, start: int, stop: int) -> NDArray[np.float32]:
+        """Return the visual vectors of consecutive rows; float32 of shape (stop - start, D)."""
+        return self._vectors.read(start, stop)
+
+    def vectors_of(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return the visual vectors of some rows; float32 of shape (number of rows, D)."""
+        return self._vectors.take(rows)
 
     @cached_property
     def _vectors(self) -> Vectors:
         from indexer.vectors import Vectors  # noqa: PLC0415  (brings FAISS)
 
+        approximation = self.manifest.approximation
+        ivf = (self.folder / IVF, approximation) if approximation else None
         try:
-            return Vectors(self._folder / VISUAL, self.rows, self.manifest.model.visual_dim)
+            return Vectors(self.folder / VISUAL, self.rows, self.manifest.model.visual_dim, ivf)
         except ValueError as error:
-            with plain_errors(self._index_dir):
-                self._check_current()
             raise _damaged(self._index_dir, f"{VISUAL}: {error}") from error
 
-    def _check_current(self) -> None:
-        current = _current(self._engine, self._index_dir)[1]
-        if current != self.manifest.generation:
-            raise CatalogueError(
-                f"the index {self._index_dir} has been rebuilt since it was opened; open it again"
-            )
 
-
-def _current(engine: Engine, index_dir: Path) -> tuple[Path, int | None]:
-    with Session(engine) as session:
-        catalogue = the_catalogue(session, index_dir)
-        return Path(catalogue.root), catalogue.current_generation
+def _pointer(index_dir: Path) -> Pointer:
+    try:
+        pointer = Pointer.read(index_dir)
+    except ValueError as error:
+        raise _damaged(index_dir, error) from error
+    except OSError as error:
+        raise CatalogueError(
+            f"cannot read the index {index_dir}: {(error.strerror or str(error)).lower()}"
+        ) from error
+    if pointer is not None:
+        return pointer
+    if is_index(index_dir):
+        raise CatalogueError(
+            f"the index {index_dir} was never finished, or is of an earlier FineTag; run '{BUILD}'"
+        )
+    raise CatalogueError(f"there is no index in {index_dir}; make one with '{BUILD}'")
 
 
 def _damaged(index_dir: Path, what: object) -> CatalogueError:
-    return CatalogueError(f"the index {index_dir} is damaged: {what}; mend it with '{BUILD}'")
+    return CatalogueError(f"the index {index_dir} is damaged: {what}; mend it with '{REPAIR}'")
 
 
-def _mapped(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+def _mapped(path: Path, dtype: type[np.generic], shape: tuple[int, ...]) -> NDArray[Any]:
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        with _parsing:
+            array = np.load(path, mmap_mode="r", allow_pickle=False)
     except OSError:  # not damage, but a file that is gone or may not be read
         raise
     except Exception as error:  # numpy's header parser raises nearly anything on damaged data

@@ -1,25 +1,38 @@
-"""Where everything lies in an index folder, and how it is kept tidy.
+"""Where everything lies in an index folder, and which generation is the current one.
 
-Not what the files hold: `store` knows the database, `generation` the rest.
+Not what the files hold: `database` knows the database, `generation` the rest. The file
+`current` names the generation that readers open and the checksum of its manifest, which in
+turn holds the checksums of the generation's other files.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import shutil
+from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
 
 from finetag_model.errors import CatalogueError
-
-SCHEMA_VERSION = 1
-"""Of the database and the generation files together; an index of another one is refused."""
+from finetag_model.files import replacing
 
 INDEX_NAME = ".finetag"
 DATABASE = "catalogue.db"
+SEAL = "catalogue.db.sha256"
+DAMAGED = "catalogue.db.damaged"
+SETTINGS = "index.json"
+CURRENT = "current"
 LOCK = "lock"
 GENERATIONS = "generations"
-_OURS = {DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", f"{DATABASE}-journal", LOCK, GENERATIONS}
+_OURS = {DATABASE, SEAL, DAMAGED, SETTINGS, CURRENT, LOCK, GENERATIONS}
+_OURS |= {f"{DATABASE}{suffix}" for suffix in ("-wal", "-shm", "-journal")}
+
+
+def is_index(folder: Path) -> bool:
+    """Say whether a folder is an index, finished or not."""
+    return any((folder / name).is_file() for name in (SETTINGS, DATABASE, CURRENT))
 
 
 def generation_dir(index_dir: Path, number: int) -> Path:
@@ -32,6 +45,39 @@ def partial_dir(index_dir: Path, number: int) -> Path:
     return index_dir / GENERATIONS / f".{number}.partial"
 
 
+@dataclass(frozen=True)
+class Pointer:
+    """What the file `current` says.
+
+    Attributes:
+        generation: the number of the generation to open.
+        manifest: SHA-256 of its manifest file, hexadecimal.
+    """
+
+    generation: int
+    manifest: str
+
+    @classmethod
+    def read(cls, index_dir: Path) -> Pointer | None:
+        """Read the file; None if there is none, since no build was ever finished.
+
+        Raises:
+            ValueError: the file is damaged.
+        """
+        try:
+            text = (index_dir / CURRENT).read_bytes()
+        except FileNotFoundError:
+            return None
+        match = re.fullmatch(rb"([1-9]\d{0,17}) ([0-9a-f]{64})\n", text)
+        if match is None:
+            raise ValueError(f"the file {CURRENT} cannot be read")
+        return cls(int(match[1]), match[2].decode())
+
+    def write(self, index_dir: Path) -> None:
+        """Make readers open this generation from now on, by one atomic replace."""
+        write_durably(index_dir / CURRENT, f"{self.generation} {self.manifest}\n".encode())
+
+
 def prepare(index_dir: Path) -> None:
     """Make the folder of a new index, or accept that of an existing one.
 
@@ -42,8 +88,9 @@ def prepare(index_dir: Path) -> None:
     if index_dir.exists() and not index_dir.is_dir():
         raise CatalogueError(f"{index_dir} is a file; name a folder for the index with --index")
     index_dir.mkdir(parents=True, exist_ok=True)
-    foreign = sorted({path.name for path in index_dir.iterdir()} - _OURS)
-    if foreign and not (index_dir / DATABASE).exists():
+    names = {path.name for path in index_dir.iterdir()}
+    foreign = sorted(name for name in names - _OURS if not name.endswith(".partial"))
+    if foreign and not is_index(index_dir):
         raise CatalogueError(
             f"{index_dir} is not an index (it holds {foreign[0]!r}); "
             "name a new or empty folder with --index"
@@ -51,14 +98,54 @@ def prepare(index_dir: Path) -> None:
     (index_dir / GENERATIONS).mkdir(exist_ok=True)
 
 
-def sweep(index_dir: Path, keep: int | None) -> None:
-    """Remove what killed builds left behind and all generations but one.
+def sweep(index_dir: Path, keep: Collection[int | None]) -> None:
+    """Remove what killed builds left behind, and the generations that nobody needs.
 
-    A folder that cannot be removed now is tried again by the next build.
+    A generation that a reader holds open, or that cannot be removed, is tried again next time.
     """
+    kept = {str(number) for number in keep}
     for path in (index_dir / GENERATIONS).iterdir():
-        if path.name != str(keep) and re.fullmatch(r"\d+|\.\d+\.partial", path.name):
-            shutil.rmtree(path, ignore_errors=True)
+        if path.name not in kept and re.fullmatch(r"\d+|\.\d+\.partial", path.name):
+            _remove(path)
+
+
+def hold(file: int) -> None:
+    """Keep a generation from being swept for as long as its open manifest file is.
+
+    A file system without locks does without: nothing is swept there either.
+
+    Raises:
+        ValueError: it is being swept at this moment.
+    """
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise ValueError("the generation is being removed") from None
+    except OSError:
+        return
+
+
+def _remove(generation: Path) -> None:
+    try:
+        file = os.open(generation / "manifest.json", os.O_RDONLY)
+    except OSError:  # half-written: nobody has it open
+        shutil.rmtree(generation, ignore_errors=True)
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        shutil.rmtree(generation, ignore_errors=True)
+    except OSError:
+        return
+    finally:
+        os.close(file)
+
+
+def write_durably(path: Path, data: bytes) -> None:
+    """Write a small file that is the old or the new one, complete, even after a power cut."""
+    with replacing(path) as partial:
+        partial.write_bytes(data)
+        fsync(partial)
+    fsync(path.parent)
 
 
 def fsync(path: Path) -> None:

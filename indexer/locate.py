@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from finetag_model.errors import CatalogueError
-from indexer.layout import DATABASE, INDEX_NAME
+from indexer.layout import INDEX_NAME, is_index
 
 
 def find_index(named: Path | None = None, *, start: Path | None = None) -> Path:
@@ -39,4 +39,4 @@ def _nearest(start: Path | None) -> Path | None:
         return Path(from_environment)
     here = (start or Path.cwd()).absolute()
     upwards = (folder / INDEX_NAME for folder in (here, *here.parents))
-    return next((index for index in upwards if (index / DATABASE).is_file()), None)
+    return next((index for index in upwards if is_index(index)), None)

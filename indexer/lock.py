@@ -1,4 +1,4 @@
-"""One build at a time: an advisory lock on a file, released by the system if a build dies.
+"""One writer at a time: an advisory lock on a file, released by the system if a writer dies.
 
 Readers need no lock. POSIX only.
 """
@@ -6,6 +6,7 @@ Readers need no lock. POSIX only.
 from __future__ import annotations
 
 import fcntl
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,17 +16,20 @@ from indexer.layout import LOCK
 
 
 @contextmanager
-def build_lock(index_dir: Path) -> Iterator[None]:
+def writer_lock(index_dir: Path) -> Iterator[None]:
     """Hold the right to change an index.
 
     Raises:
-        CatalogueError: another build holds it.
+        CatalogueError: another process (or thread) holds it.
     """
-    with (index_dir / LOCK).open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise CatalogueError(
-                f"another build of the index {index_dir} is running; wait until it has finished"
-            ) from None
+    descriptor = os.open(index_dir / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
+    except BlockingIOError:
+        raise CatalogueError(
+            f"another command is changing the index {index_dir}; "
+            "wait until it has finished, and run this one again"
+        ) from None
+    finally:
+        os.close(descriptor)

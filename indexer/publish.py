@@ -1,117 +1,224 @@
-"""The last step of a build: the database and the generation files change over together.
+"""The last step of every change: the database and the generation files change over together.
 
 Everything happens in one transaction. Whatever goes wrong before its commit, the generation
-that was current stays so.
+that was current stays so; whatever goes wrong after it, the next writer finishes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-from sqlalchemy import Engine, delete, insert, or_, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    FromClause,
+    Subquery,
+    Table,
+    and_,
+    delete,
+    exists,
+    func,
+    insert,
+    not_,
+    or_,
+    select,
+    update,
+)
 
 from finetag_model.embedder import ModelInfo
 from indexer.generation import write_generation
-from indexer.layout import generation_dir, sweep
-from indexer.manifest import Manifest
-from indexer.scan import Candidate, Failure
-from indexer.store import EmbeddingRow, FailureRow, ImageRow, the_catalogue
+from indexer.layout import Pointer, generation_dir
+from indexer.manifest import Manifest, model_fields
+from indexer.scan import Failure
+from indexer.schema import catalogue, embedding, failure, field, found, image, reading
+from indexer.writer import Writer
 
 
 @dataclass(frozen=True)
-class Publication:
-    """What changed; the counts are of images."""
+class Changes:
+    """What publishing the staged files changes; the numbers are of images."""
 
-    generation: int
-    published: bool
-    new: int
-    changed: int
-    gone: int
+    new: int = 0
+    changed: int = 0
+    moved: int = 0
+    gone: int = 0
+
+    def __bool__(self) -> bool:
+        return any(vars(self).values())
 
 
-def publish(
-    engine: Engine,
-    index_dir: Path,
-    model: ModelInfo,
-    entries: Sequence[tuple[Candidate, str]],
-    failures: Iterable[Failure],
-) -> Publication:
-    """Make the index describe these files, each given with its content hash.
-
-    A new generation is written if its rows, the model, or damage to the current one ask for it.
+@contextmanager
+def publication(writer: Writer, model: ModelInfo) -> Iterator[Connection]:
+    """Run a block that changes rows, then write them as a generation and make it current.
 
     Raises:
-        OSError, SQLAlchemyError: nothing has been published.
+        OSError, SQLAlchemyError: nothing has changed.
     """
-    with Session(engine) as session, session.begin():
-        catalogue = the_catalogue(session, index_dir)
-        number = catalogue.current_generation
-        new, changed, gone = _update_images(session, entries)
-        session.execute(delete(FailureRow))
-        # By path, for two undecodable names may be shown alike.
-        rows = {item.path: FailureRow(path=item.path, reason=item.reason) for item in failures}
-        session.add_all(rows.values())
-        _drop_unused_embeddings(session, model.digest)
-        published = bool(new or changed or gone) or not _serves(
-            index_dir, number, model, len(entries)
+    number = (writer.generation or 0) + 1
+    with writer.changing() as connection:
+        yield connection
+        _drop_unused_embeddings(connection, model.digest)
+        write_generation(connection, writer.index_dir, writer.root, number, model, writer.progress)
+        values = {"current_generation": number, "model": model_fields(model)}
+        connection.execute(update(catalogue).values(values))
+    writer.generation, writer.model = number, model_fields(model)
+    writer.point()
+
+
+def publish_found(
+    writer: Writer, model: ModelInfo, failures: Iterable[Failure], *, partial: bool
+) -> tuple[bool, Changes]:
+    """Make the index describe the staged files, all of which have a content hash now.
+
+    Args:
+        writer: the index.
+        model: what embedded them.
+        failures: the files that were skipped.
+        partial: the other files of the catalogue were not looked for, and stay as they are.
+
+    Returns:
+        Whether a new generation was published, and what is different in it. One is published
+        too if the model has changed, or to mend damage.
+    """
+    # By path, for two undecodable names may be shown alike.
+    skipped = {each.path: each for each in failures}
+    moves = [] if partial else _moves(writer.connection)
+    changes, touched = _compare(writer.connection, len(moves), partial)
+    if changes or touched or not _serves(writer, model):
+        with publication(writer, model) as connection:
+            _move(connection, moves)
+            _take_over(connection, partial)
+            _enter_failures(connection, skipped, partial)
+            _forget_readings(connection, partial)
+        return True, changes
+    if _failures_differ(writer.connection, skipped, partial) or _has_readings(writer.connection):
+        with writer.changing() as connection:
+            _enter_failures(connection, skipped, partial)
+            _forget_readings(connection, partial)
+    return False, changes
+
+
+_is_gone = not_(exists().where(found.c.path == image.c.path))
+_is_new = not_(exists().where(image.c.path == found.c.path))
+_same_path = image.c.path == found.c.path
+_COLUMNS = ("content_hash", "bytes", "mtime_ns")
+_differs = and_(_same_path, or_(*(image.c[name] != found.c[name] for name in _COLUMNS)))
+
+
+def _moves(connection: Connection) -> list[tuple[int, str, str]]:
+    """Pair the paths that are gone with new ones of the same content: (id, old, new)."""
+
+    def numbered(table: Table, is_one: ColumnElement[bool]) -> Subquery:
+        content = table.c.content_hash
+        number = func.row_number().over(partition_by=content, order_by=table.c.path)
+        return select(table, number.label("number")).where(is_one).subquery()
+
+    gone, new = numbered(image, _is_gone), numbered(found, _is_new)
+    pair = and_(gone.c.content_hash == new.c.content_hash, gone.c.number == new.c.number)
+    with connection.begin():
+        query = select(gone.c.id, gone.c.path, new.c.path).join(new, pair)
+        return [(id_, old, new_path) for id_, old, new_path in connection.execute(query)]
+
+
+def _compare(connection: Connection, moved: int, partial: bool) -> tuple[Changes, int]:
+    def number(table: FromClause, *conditions: ColumnElement[bool]) -> int:
+        query = select(func.count()).select_from(table).where(*conditions)
+        return connection.scalar(query) or 0
+
+    with connection.begin():
+        touched = number(image.join(found, _differs))
+        changes = Changes(
+            new=number(found, _is_new) - moved,
+            changed=number(
+                image.join(found, _same_path), image.c.content_hash != found.c.content_hash
+            ),
+            moved=moved,
+            gone=0 if partial else number(image, _is_gone) - moved,
         )
-        if published or number is None:
-            number = (number or 0) + 1
-            write_generation(session, index_dir, number, model)
-            catalogue.current_generation = number
-    sweep(index_dir, keep=number)
-    return Publication(number, published, new, changed, gone)
+    return changes, touched
 
 
-def _update_images(
-    session: Session, entries: Sequence[tuple[Candidate, str]]
-) -> tuple[int, int, int]:
-    """Bring the image table up to date; return how many are new, changed and gone."""
-    before = {image.path: image for image in session.execute(select(*ImageRow.__table__.columns))}
-    new: list[dict[str, Any]] = []
-    touched: list[dict[str, Any]] = []
-    changed = 0
-    for candidate, content_hash in entries:
-        fields = {
-            "path": candidate.path,
-            "content_hash": content_hash,
-            "bytes": candidate.bytes,
-            "mtime_ns": candidate.mtime_ns,
-        }
-        known = before.pop(candidate.path, None)
-        if known is None:
-            new.append(fields)
-        elif known._asdict() != (fields := {"id": known.id, **fields}):
-            touched.append(fields)
-            changed += known.content_hash != content_hash
-    for image in before.values():
-        session.execute(delete(ImageRow).where(ImageRow.id == image.id))
-    if touched:
-        session.execute(update(ImageRow), touched)
-    if new:
-        session.execute(insert(ImageRow), new)
-    return len(new), changed, len(before)
+def _move(connection: Connection, moves: list[tuple[int, str, str]]) -> None:
+    """Give images their new paths; ids, and what was imported, go with them."""
+    for id_, old, new in moves:
+        connection.execute(update(image).where(image.c.id == id_).values(path=new))
+        has_own = exists().where(field.alias().c.path == new)
+        connection.execute(update(field).where(field.c.path == old, not_(has_own)).values(path=new))
 
 
-def _drop_unused_embeddings(session: Session, digest: str) -> None:
-    in_use = select(ImageRow.content_hash)
-    unused = or_(EmbeddingRow.model_digest != digest, EmbeddingRow.content_hash.not_in(in_use))
-    session.execute(
-        delete(EmbeddingRow).where(unused), execution_options={"synchronize_session": False}
+def _take_over(connection: Connection, partial: bool) -> None:
+    if not partial:
+        connection.execute(delete(image).where(_is_gone))
+    values = {name: select(found.c[name]).where(_same_path).scalar_subquery() for name in _COLUMNS}
+    connection.execute(update(image).where(exists().where(_differs)).values(values))
+    columns = [found.c[name] for name in ("path", *_COLUMNS)]
+    new = select(*columns).where(_is_new).order_by(found.c.path)
+    connection.execute(insert(image).from_select([column.name for column in columns], new))
+
+
+def _enter_failures(connection: Connection, skipped: dict[str, Failure], partial: bool) -> None:
+    if partial:
+        read = exists().where(found.c.path == failure.c.path)
+        connection.execute(delete(failure).where(or_(read, failure.c.path.in_(skipped))))
+    else:
+        connection.execute(delete(failure))
+    if skipped:
+        connection.execute(insert(failure), [_failure_row(each) for each in skipped.values()])
+
+
+def _failures_differ(connection: Connection, skipped: dict[str, Failure], partial: bool) -> bool:
+    with connection.begin():
+        rows = [dict(row) for row in connection.execute(select(failure)).mappings()]
+    if partial:
+        rows = [row for row in rows if row["path"] in skipped]
+    return sorted(rows, key=_path) != sorted(map(_failure_row, skipped.values()), key=_path)
+
+
+def _failure_row(each: Failure) -> dict[str, object]:
+    return {column.name: getattr(each, column.name) for column in failure.c}
+
+
+def _path(row: dict[str, object]) -> str:
+    return str(row["path"])
+
+
+def _has_readings(connection: Connection) -> bool:
+    with connection.begin():
+        return connection.scalar(select(exists().select_from(reading))) or False
+
+
+def _forget_readings(connection: Connection, partial: bool) -> None:
+    if partial:
+        connection.execute(delete(reading).where(exists().where(found.c.path == reading.c.path)))
+    else:
+        connection.execute(delete(reading))
+
+
+def _drop_unused_embeddings(connection: Connection, digest: str) -> None:
+    unused = not_(exists().where(image.c.content_hash == embedding.c.content_hash))
+    waiting = exists().where(reading.c.content_hash == embedding.c.content_hash)
+    connection.execute(
+        delete(embedding).where(
+            or_(embedding.c.model_digest != digest, and_(unused, not_(waiting)))
+        )
     )
 
 
-def _serves(index_dir: Path, number: int | None, model: ModelInfo, rows: int) -> bool:
+def _serves(writer: Writer, model: ModelInfo) -> bool:
     """Say whether the current generation is of this model and size, and undamaged."""
-    if number is None:
+    if writer.generation is None:
         return False
-    folder = generation_dir(index_dir, number)
+    with writer.connection.begin():
+        rows = writer.connection.scalar(select(func.count()).select_from(image)) or 0
+    folder = generation_dir(writer.index_dir, writer.generation)
     try:
-        Manifest.load(folder).verify(folder, model, rows)
+        pointer = Pointer.read(writer.index_dir)
+        if pointer is None or pointer.generation != writer.generation:
+            return False
+        manifest = Manifest.load(folder, pointer.manifest)
+        manifest.verify(folder, model, rows)
     except (ValueError, OSError):
         return False
-    return True
+    return manifest.root == writer.root

@@ -13,6 +13,7 @@ from finetag_model.console import printable
 from indexer.scan import Failure
 
 _SHOWN = 20
+_QUARANTINED = " (let alone from now on; 'finetag-index add' tries it again)"
 
 
 @dataclass
@@ -57,15 +58,19 @@ class BuildReport:
         index: the index folder.
         generation: the number of the generation that is current now.
         published: whether this build made that generation; not so if nothing had changed.
-        images: how many the index holds now; each is either new, changed or unchanged.
-        new: how many have a path that the index did not hold before.
+        images: how many this command looked at and the index holds now; each is either new,
+            changed, moved or unchanged.
+        new: how many have a path, and a content, that the index did not hold before.
         changed: how many have a path that had another content before.
+        moved: how many have the content of a path that is gone; they keep their id and metadata.
         unchanged: all others.
         embedded: how many contents the network was run on.
         duplicates: how many have the same content as an image earlier in the order of paths.
         gone: how many paths the index held before and does not hold now: the file is no longer
             there, or is among the skipped.
         ignored: how many files have a name that no image would have.
+        excluded: how many files were passed over, for they were deleted from the index.
+        unreachable: how many images were kept though their folder could not be read.
         skipped: files and folders that could not be indexed, sorted by path.
         stages: the time taken.
         seconds: wall-clock time of the whole build.
@@ -78,11 +83,14 @@ class BuildReport:
     images: int
     new: int
     changed: int
+    moved: int
     unchanged: int
     embedded: int
     duplicates: int
     gone: int
     ignored: int
+    excluded: int
+    unreachable: int
     skipped: tuple[Failure, ...]
     stages: Stages
     seconds: float
@@ -93,7 +101,10 @@ class BuildReport:
             **vars(self),
             "catalogue": str(self.catalogue),
             "index": str(self.index),
-            "skipped": [{"path": item.path, "reason": item.reason} for item in self.skipped],
+            "skipped": [
+                {"path": item.path, "reason": item.reason, "quarantined": item.quarantined}
+                for item in self.skipped
+            ],
             "stages": {
                 name: {"seconds": round(stage.seconds, 3), "images": stage.images}
                 for name, stage in _stages(self.stages).items()
@@ -105,23 +116,33 @@ class BuildReport:
         """Return the report as lines for people; at most 20 skipped files are listed."""
         generation = f"generation {self.generation}"
         lines = [
-            f"{_count(self.images, 'image')} indexed in {printable(str(self.index))} "
+            f"{count(self.images, 'image')} indexed in {printable(str(self.index))} "
             f"({generation}{'' if self.published else ', as before: nothing has changed'})",
-            f"  {self.new:,} new, {self.changed:,} changed, {self.unchanged:,} unchanged, "
-            f"{self.gone:,} gone",
-            f"  {_count(self.duplicates, 'duplicate')}, {_count(self.embedded, 'image')} embedded, "
-            f"{_count(self.ignored, 'other file')} ignored",
+            f"  {self.new:,} new, {self.changed:,} changed, {self.moved:,} moved, "
+            f"{self.unchanged:,} unchanged, {self.gone:,} gone",
+            f"  {count(self.duplicates, 'duplicate')}, {count(self.embedded, 'image')} embedded, "
+            f"{count(self.ignored, 'other file')} ignored",
             f"  {self.seconds:.1f} s: {self._rates()}",
         ]
+        if self.excluded:
+            lines.append(
+                f"  {count(self.excluded, 'file')} passed over, deleted from the index before; "
+                "'finetag-index add' takes them back"
+            )
+        if self.unreachable:
+            lines.append(
+                f"  {count(self.unreachable, 'image')} kept though their folder cannot be read now"
+            )
         if self.skipped:
-            lines.append(f"{_count(len(self.skipped), 'file')} skipped:")
+            lines.append(f"{count(len(self.skipped), 'file')} skipped:")
             lines += [
                 f"  {printable(item.path)}: {printable(item.reason)}"
+                + _QUARANTINED * item.quarantined
                 for item in self.skipped[:_SHOWN]
             ]
         if len(self.skipped) > _SHOWN:
             more = len(self.skipped) - _SHOWN
-            lines.append(f"  and {more:,} more: finetag-index build --json lists all")
+            lines.append(f"  and {more:,} more: --json lists all")
         return "\n".join(lines)
 
     def _rates(self) -> str:
@@ -140,5 +161,11 @@ def _stages(stages: Stages) -> Mapping[str, Stage]:
     return vars(stages)
 
 
-def _count(number: int, noun: str) -> str:
+def count(number: int, noun: str) -> str:
+    """Return `1 image`, `2,000 images`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def megabytes(number: int) -> str:
+    """Return `1.5 MB`."""
+    return f"{number / 1e6:,.1f} MB"

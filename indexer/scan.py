@@ -38,65 +38,90 @@ class Failure:
         path: relative to the catalogue folder, with forward slashes; bytes that are not
             UTF-8 are written as `\xNN`.
         reason: why, as a phrase for people.
+        bytes: as of a `Candidate`; 0 if not known.
+        mtime_ns: as of a `Candidate`; 0 if not known.
+        quarantined: whether it hung or crashed its reader, and will be let alone.
+        is_folder: whether it is a folder, all of whose files are unknown therefore.
     """
 
     path: str
     reason: str
+    bytes: int = 0
+    mtime_ns: int = 0
+    quarantined: bool = False
+    is_folder: bool = False
 
 
-@dataclass(frozen=True)
 class Scan:
-    """What a catalogue folder holds; candidates and failures are sorted by path."""
-
-    candidates: list[Candidate]
-    failures: list[Failure]
-    ignored: int
-    """How many files have a name that no image would have."""
-
-
-def scan(root: Path, leave_out: Path) -> Scan:
-    """Walk a catalogue folder and its subfolders.
+    """A walk through a catalogue folder and its subfolders, in no order.
 
     Hidden files and folders and the folder `leave_out` (the index) are passed over. Links to
-    folders are followed, except back into a folder that is being walked.
+    folders are followed, but no folder is walked twice: by its own path before any link.
 
-    Raises:
-        DataError: the root itself cannot be read.
+    Attributes:
+        ignored: how many files so far have a name that no image would have.
     """
-    suffixes = readable_suffixes()
-    candidates: list[Candidate] = []
-    failures: list[Failure] = []
-    ignored = 0
-    root_id = _identity(root.stat())
-    excluded = _identity(leave_out.stat())
-    pending = [(root, frozenset({root_id}))]
-    while pending:
-        folder, within = pending.pop()
-        for path in _children(folder, root, failures):
-            is_candidate = path.suffix.lower() in suffixes
+
+    def __init__(self, root: Path, leave_out: Path) -> None:
+        """Prepare to walk `root`; nothing is read before the first item is asked for."""
+        self.ignored = 0
+        self._root = os.fspath(root)
+        self._suffixes = readable_suffixes()
+        self._seen = {_identity(leave_out.stat())}
+
+    def __iter__(self) -> Iterator[Candidate | Failure]:
+        """Yield what may be images, and what was skipped.
+
+        Raises:
+            DataError: the root itself cannot be read.
+        """
+        pending, links = [""], list[str]()
+        while pending or links:
+            if not pending:
+                links.sort(reverse=True)
+            folder = pending.pop() if pending else links.pop()
             try:
-                status = path.stat()
+                if not self._is_new(Path(self._root, folder).stat()):
+                    continue
+                entries = list(os.scandir(f"{self._root}/{folder}"))
             except OSError as error:
-                if is_candidate:
-                    failures.append(Failure(_shown(path, root), reason_of(error)))
-                else:
-                    ignored += 1
+                if not folder:
+                    raise DataError(
+                        f"the catalogue folder {self._root} {reason_of(error)}"
+                    ) from error
+                yield Failure(_shown(folder), reason_of(error), is_folder=True)
                 continue
-            identity = _identity(status)
-            if stat.S_ISDIR(status.st_mode):
-                if identity not in within and identity != excluded:
-                    pending.append((path, within | {identity}))
-            elif not is_candidate or not stat.S_ISREG(status.st_mode):
-                ignored += 1
-            elif not is_utf8(relative := path.relative_to(root).as_posix()):
-                failures.append(
-                    Failure(_shown(path, root), "the name is not valid UTF-8; rename it")
-                )
-            else:
-                candidates.append(Candidate(relative, status.st_size, status.st_mtime_ns))
-    candidates.sort(key=lambda candidate: candidate.path)
-    failures.sort(key=lambda failure: failure.path)
-    return Scan(candidates, failures, ignored)
+            for entry in entries:
+                if entry.name.startswith("."):
+                    continue
+                path = f"{folder}/{entry.name}" if folder else entry.name
+                item = self._item(entry, path)
+                if item is not None:
+                    yield item
+                elif _is_folder(entry):
+                    (links if entry.is_symlink() else pending).append(path)
+                else:
+                    self.ignored += 1
+
+    def _item(self, entry: os.DirEntry[str], path: str) -> Candidate | Failure | None:
+        """Say what a folder's entry is; None for a folder, or a file that is no image."""
+        if Path(entry.name).suffix.lower() not in self._suffixes:
+            return None
+        try:
+            status = entry.stat()
+        except OSError as error:
+            return Failure(_shown(path), reason_of(error))
+        if not stat.S_ISREG(status.st_mode):
+            return None
+        if not is_utf8(path):
+            return Failure(_shown(path), "the name is not valid UTF-8; rename it")
+        return Candidate(path, status.st_size, status.st_mtime_ns)
+
+    def _is_new(self, status: os.stat_result) -> bool:
+        identity = _identity(status)
+        is_new = identity not in self._seen
+        self._seen.add(identity)
+        return is_new
 
 
 def is_utf8(text: str) -> bool:
@@ -113,22 +138,16 @@ def reason_of(error: OSError) -> str:
     return f"cannot be read: {(error.strerror or str(error)).lower()}"
 
 
-def _children(folder: Path, root: Path, failures: list[Failure]) -> Iterator[Path]:
+def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
-        names = os.listdir(folder)  # noqa: PTH208  (iterdir is lazy: it fails halfway through)
-    except OSError as error:
-        if folder == root:
-            raise DataError(f"the catalogue folder {root} {reason_of(error)}") from error
-        failures.append(Failure(_shown(folder, root), reason_of(error)))
-        return
-    for name in names:
-        if not name.startswith("."):
-            yield folder / name
+        return entry.is_dir()
+    except OSError:  # a link to itself, or to where nobody may look
+        return False
 
 
 def _identity(status: os.stat_result) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def _shown(path: Path, root: Path) -> str:
-    return os.fsencode(path.relative_to(root).as_posix()).decode("utf-8", "backslashreplace")
+def _shown(path: str) -> str:
+    return os.fsencode(path).decode("utf-8", "backslashreplace")

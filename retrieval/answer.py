@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,8 @@ class Hit:
         attributes: probability in [0, 1] of each attribute in the filter, by `group=value`.
         width: in pixels, upright.
         height: in pixels, upright.
+        fields: what was imported about the image: price, brand, own attributes.
+        near_duplicates: how many hits that look the same it stands for, if asked for.
     """
 
     rank: int
@@ -32,6 +34,8 @@ class Hit:
     attributes: Mapping[str, float]
     width: int
     height: int
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    near_duplicates: int = 0
 
 
 @dataclass(frozen=True)
@@ -74,4 +78,9 @@ class Answer:
 
 
 def _as_dict(hit: Hit) -> dict[str, Any]:
-    return {**vars(hit), "path": str(hit.path), "attributes": dict(hit.attributes)}
+    return {
+        **vars(hit),
+        "path": str(hit.path),
+        "attributes": dict(hit.attributes),
+        "fields": dict(hit.fields),
+    }

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from finetag_model.embedder import Embedder, Runtime, load_embedder
 from finetag_model.errors import CatalogueError, UsageError
-from indexer import Index, find_index
+from indexer import Index, Manifest, find_index
 from retrieval.answer import Answer, Hit
+from retrieval.dedup import Ranking, fold
 from retrieval.filters import parse
 
 if TYPE_CHECKING:
@@ -78,6 +79,8 @@ class Catalog:
         image: QueryImage | None = None,
         where: str | Sequence[str] = (),
         limit: int = 20,
+        *,
+        dedup: bool = False,
     ) -> Answer:
         """Find images that look like `image`, have the attributes of `where`, or both.
 
@@ -89,6 +92,7 @@ class Catalog:
             image: path, bytes of a file, or Pillow image.
             where: one or several `group=value`; several must all hold.
             limit: the greatest number of hits, at least 1.
+            dedup: show of near duplicates the best alone; it says how many it stands for.
 
         Raises:
             UsageError: neither image nor where is given, an attribute is unknown, or limit is
@@ -109,20 +113,30 @@ class Catalog:
         vector = None if image is None else self._embed(image, clock)
         with clock.stage("filter"):
             passing = condition.rows(index)
+        is_approximate = vector is not None and _is_faster(index.manifest, len(passing))
         with clock.stage("search"):
-            if vector is None:
-                rows, similarities = self._most_probable(passing, positions, limit), None
+            among = passing if positions else None
+            way = index.search_approximately if is_approximate else index.search
+
+            def rank(number: int) -> Ranking:
+                if vector is None:
+                    return Ranking(self._most_probable(passing, positions, number), None)
+                found, alike = way(vector, number, among)
+                return Ranking(found[0], alike[0])
+
+            if dedup:
+                ranking, folded = fold(index, rank, limit, len(passing))
             else:
-                found, alike = index.search(vector, limit, passing if positions else None)
-                rows, similarities = found[0], alike[0]
-            hits = self._hits(rows, similarities, positions)
+                ranking = rank(limit)
+                folded = [0] * len(ranking.rows)
+            hits = self._hits(ranking, folded, positions)
         scope = f"{len(passing):,} of {index.rows:,}" if positions else f"all {index.rows:,}"
         return Answer(
             hits=hits,
             total=len(passing),
             where=tuple(index.manifest.vocabulary.names[p] for p in positions),
-            plan=f"exact over {scope} images",
-            exact=True,
+            plan=_plan(index.manifest, is_approximate, scope),
+            exact=not is_approximate,
             reason=None if hits else condition.why_empty(index),
             generation=index.manifest.generation,
             milliseconds=clock.milliseconds,
@@ -165,10 +179,11 @@ class Catalog:
 
     def _hits(
         self,
-        rows: NDArray[np.int64],
-        similarities: NDArray[np.float32] | None,
+        ranking: Ranking,
+        folded: Sequence[int],
         positions: Sequence[int],
     ) -> tuple[Hit, ...]:
+        rows, similarities = ranking.rows, ranking.similarities
         names = self.index.manifest.vocabulary.names
         scores = {names[p]: self.index.scores(p)[rows] / 255 for p in positions}
         return tuple(
@@ -181,9 +196,29 @@ class Catalog:
                 attributes={name: float(values[i]) for name, values in scores.items()},
                 width=record.width,
                 height=record.height,
+                fields=record.fields,
+                near_duplicates=folded[i],
             )
             for i, record in enumerate(self.index.images(rows))
         )
+
+
+def _is_faster(manifest: Manifest, passing: int) -> bool:
+    """Say whether the approximate index is expected to answer before an exact search would.
+
+    By the times that were measured when it was written; an exact one grows with what passes.
+    """
+    measured = manifest.approximation
+    if measured is None:
+        return False
+    return measured.exact_milliseconds * passing / manifest.rows > measured.milliseconds
+
+
+def _plan(manifest: Manifest, is_approximate: bool, scope: str) -> str:
+    if not is_approximate or manifest.approximation is None:
+        return f"exact over {scope} images"
+    measured = manifest.approximation
+    return f"{measured.kind} over {scope} images (recall@10 {measured.recall:.3f} when written)"
 
 
 class _Clock:

@@ -43,6 +43,7 @@ Examples:
 @click.option(
     "--limit", default=20, show_default=True, metavar="N", help="Show at most this many images."
 )
+@click.option("--dedup", is_flag=True, help="Of images that look the same, show the best alone.")
 @click.option(
     "--attributes", is_flag=True, help="List every attribute, with how many images have it."
 )
@@ -66,6 +67,7 @@ def main(
     query: Path | None,
     where: tuple[str, ...],
     limit: int,
+    dedup: bool,
     attributes: bool,
     as_json: bool,
     html: Path | None,
@@ -85,7 +87,7 @@ def main(
         else:
             print_attributes(groups, console)
         return
-    answer = catalog.search(query, where, limit)
+    answer = catalog.search(query, where, limit, dedup=dedup)
     if html:
         from retrieval.gallery import write_gallery  # noqa: PLC0415  (brings Jinja and Pillow)
 

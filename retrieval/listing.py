@@ -68,8 +68,12 @@ def _table(answer: Answer, *, boxed: bool) -> Table:
     for name in answer.where:
         heading = name.replace("=", "\n") if boxed else name
         table.add_column(Text(heading), justify="right", no_wrap=True)
+    shows_alike = any(hit.near_duplicates for hit in answer.hits)
+    if shows_alike:
+        table.add_column("alike", justify="right", no_wrap=True)
     for hit in answer.hits:
-        table.add_row(*_cells(hit))
+        alike = [Text(f"+{hit.near_duplicates:,}" if hit.near_duplicates else "")]
+        table.add_row(*_cells(hit), *(alike if shows_alike else []))
     return table
 
 

@@ -12,6 +12,7 @@ from PIL import Image
 from finetag_model.embedder import Embedding, ModelInfo
 from finetag_model.vocabulary import Vocabulary
 from tests import postgres
+from tests.databases import DATABASES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -118,6 +119,16 @@ def postgres_url() -> Iterator[str]:
             yield url
     except postgres.Unavailable as reason:
         pytest.skip(str(reason))
+
+
+@pytest.fixture(params=DATABASES)
+def database(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Make every new index of a test keep its rows in SQLite, or else in PostgreSQL."""
+    if request.param == "sqlite":
+        monkeypatch.delenv("FINETAG_DATABASE", raising=False)
+    else:
+        monkeypatch.setenv("FINETAG_DATABASE", request.getfixturevalue("postgres_url"))
+    return str(request.param)
 
 
 def _write_lines(path: Path, lines: list[str]) -> None:

@@ -9,7 +9,7 @@ import pytest
 from pyarrow import parquet
 
 from finetag_model.annotation_rows import COLUMNS, Row, read_rows
-from finetag_model.errors import DataError
+from finetag_model.errors import DataError, UsageError
 
 Table = dict[str, "list[object] | pa.Array"]
 
@@ -109,7 +109,9 @@ def test_without_pyarrow_the_message_says_what_to_install(
 ) -> None:
     path = write(table())
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    assert "pip install 'finetag[parquet]'" in refusal(path)
+    with pytest.raises(UsageError, match=r"pip install 'finetag\[parquet\]'") as error:
+        list(read_rows(path))
+    assert str(path) in str(error.value)
 
 
 @pytest.mark.parametrize(

@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
-import sqlite3
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import faiss
 import numpy as np
 import pytest
 from PIL import Image
+from sqlalchemy import select
 
 from finetag_model.errors import ImageError
 from finetag_model.images import load_rgb, to_pixels
 from indexer import Index
+from indexer.schema import embedding, image
+from tests.indexer.rows import check_generation, read_database
 
 
 @pytest.fixture(autouse=True)
 def no_index_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("FINETAG_INDEX", raising=False)
+    for name in ("FINETAG_INDEX", "FINETAG_DATABASE"):
+        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture
-def index_dir(tmp_path: Path) -> Path:
+def index_dir(tmp_path: Path, database: str) -> Path:
+    """Name the folder of an index whose rows are in SQLite, or else in PostgreSQL."""
+    assert database
     return tmp_path / "index"
 
 
@@ -62,7 +67,7 @@ def _holds(index_dir: Path, catalogue: Path, embedder: Any) -> Index:
     files = (path.relative_to(catalogue).as_posix() for path in catalogue.rglob("*.*"))
     for name in sorted(files):
         try:
-            image = load_rgb(catalogue / name)
+            picture = load_rgb(catalogue / name)
         except ImageError:
             continue
         size = embedder.model.input_size
@@ -71,34 +76,32 @@ def _holds(index_dir: Path, catalogue: Path, embedder: Any) -> Index:
         names.append(name)
         scores.append(made.scores[0])
         visual.append(made.visual[0])
-        sizes.append(image.size)
-    expected = np.rint(np.array(scores) * 255)
+        sizes.append(picture.size)
 
     index = Index.open(index_dir)
     records = index.images(range(index.rows))
     assert [record.path for record in records] == names
     assert [(record.width, record.height) for record in records] == sizes
     assert [record.absolute for record in records] == [catalogue / name for name in names]
+    assert index.root == catalogue
     assert index.manifest.model.digest == embedder.model.digest
-    for position in range(len(index.manifest.vocabulary)):
-        difference = index.scores(position) - expected[:, position]
-        assert np.abs(difference).max() <= 1
-    folder = index_dir / "generations" / str(index.manifest.generation)
-    vectors = faiss.read_index(str(folder / "visual.faiss")).reconstruct_n(0, index.rows)
-    np.testing.assert_allclose(vectors, visual, atol=1e-6)
+    for record in records:
+        status = record.absolute.stat()
+        assert (record.bytes, record.mtime_ns) == (status.st_size, status.st_mtime_ns)
+        content = record.absolute.read_bytes()
+        assert record.content_hash == hashlib.sha256(content).hexdigest()
 
-    database = sqlite3.connect(index_dir / "catalogue.db")
-    rows = database.execute(
-        "SELECT id, path, scores, visual FROM image JOIN embedding USING (content_hash)"
-        " ORDER BY path"
-    ).fetchall()
-    contents = database.execute("SELECT count(DISTINCT content_hash) FROM image").fetchone()
-    assert database.execute("SELECT count(*) FROM embedding").fetchone() == contents
-    database.close()
-    assert [row[:2] for row in rows] == [(record.id, record.path) for record in records]
-    assert np.load(folder / "image_ids.npy").tolist() == [row[0] for row in rows]
-    assert np.load(folder / "scores.npy").T.tobytes() == b"".join(row[2] for row in rows)
-    assert vectors.tobytes() == b"".join(row[3] for row in rows)
+    with read_database(index_dir) as connection:
+        check_generation(connection, index)
+        rows = connection.execute(
+            select(embedding.c.scores, embedding.c.visual)
+            .join(image, image.c.content_hash == embedding.c.content_hash)
+            .order_by(image.c.path)
+        ).all()
+    stored = np.array([np.frombuffer(row.scores, np.uint8) for row in rows], np.int64)
+    assert np.abs(stored - np.rint(np.array(scores) * 255)).max() <= 1
+    vectors = [np.frombuffer(row.visual, "<f4") for row in rows]
+    np.testing.assert_allclose(vectors, visual, atol=1e-6)
     left = {path.name for path in (index_dir / "generations").iterdir()}
     assert left == {str(index.manifest.generation)}
     return index

@@ -12,8 +12,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from finetag_model.errors import CatalogueError, CheckpointError
-from indexer import Index, cli
-from indexer.lock import build_lock
+from indexer import Index, cli, progress
+from indexer.lock import writer_lock
 
 
 @pytest.fixture
@@ -37,19 +37,20 @@ def run(
     return invoke
 
 
+@pytest.mark.usefixtures("database")
 def test_a_first_and_a_second_build(run: Callable[..., Result], catalogue: Path) -> None:
     (catalogue / "notes.txt").write_text("no image")
     first = run("build", catalogue)
     assert first.exit_code == 0
     assert "5 images indexed in" in first.stdout
-    assert "5 new, 0 changed, 0 unchanged, 0 gone" in first.stdout
+    assert "5 new, 0 changed, 0 moved, 0 unchanged, 0 gone" in first.stdout
     assert "0 duplicates, 5 images embedded, 1 other file ignored" in first.stdout
     assert "embed" in first.stdout
     assert Index.open(Path(".finetag")).rows == 5
     second = run("build", catalogue)
     assert second.exit_code == 0
     assert "nothing has changed" in second.stdout
-    assert "0 new, 0 changed, 5 unchanged, 0 gone" in second.stdout
+    assert "0 new, 0 changed, 0 moved, 5 unchanged, 0 gone" in second.stdout
 
 
 def test_skipped_images_are_listed_with_reasons_and_exit_code_3(
@@ -63,7 +64,7 @@ def test_skipped_images_are_listed_with_reasons_and_exit_code_3(
     assert len(listed) == 20
     assert listed[0] == "  bad00.jpg: the image is not an image in a known format"
     assert "25 files skipped" in result.stdout
-    assert "and 5 more: finetag-index build --json lists all" in result.stdout
+    assert "and 5 more: --json lists all" in result.stdout
 
 
 def test_a_name_cannot_garble_the_terminal(run: Callable[..., Result], catalogue: Path) -> None:
@@ -84,6 +85,7 @@ def test_json_is_one_object_with_everything(run: Callable[..., Result], catalogu
     assert report["skipped"][0] == {
         "path": "bad00.jpg",
         "reason": "the image is not an image in a known format",
+        "quarantined": False,
     }
     numbers = ("images", "new", "changed", "unchanged", "embedded", "duplicates", "gone", "ignored")
     assert [report[name] for name in numbers] == [5, 5, 0, 0, 5, 0, 0, 0]
@@ -156,7 +158,7 @@ def test_progress_is_lines_now_and_then_where_there_is_no_terminal(
     run: Callable[..., Result], catalogue: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert run("build", catalogue).stderr == ""
-    monkeypatch.setattr(cli, "_LOG_EVERY", 0.0)
+    monkeypatch.setattr(progress, "_LOG_EVERY", 0.0)
     assert "5 of 5 files" in run("build", catalogue).stderr
 
 
@@ -203,10 +205,10 @@ def test_a_build_that_fails_on_another_one_running_says_so(
     run: Callable[..., Result], catalogue: Path, tmp_path: Path
 ) -> None:
     assert run("build", catalogue).exit_code == 0
-    with build_lock(tmp_path / ".finetag"):
+    with writer_lock(tmp_path / ".finetag"):
         result = run("build", catalogue)
     assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
-    assert result.stderr.startswith("error: another build of the index ")
+    assert result.stderr.startswith("error: another command is changing the index ")
     assert "wait until it has finished" in result.stderr
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import resource
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,9 @@ import pytest
 
 from finetag_model.errors import CatalogueError
 from indexer import Index, build, generation, vectors
+from indexer.manifest import FILES
+from indexer.seal import is_intact
+from tests.databases import sqlite_alone
 
 QUERY = np.eye(1, 7, dtype=np.float32)
 
@@ -34,9 +38,9 @@ def no_file_larger_than(size: int) -> Iterator[None]:
 
 
 def use(index_dir: Path) -> None:
-    index = Index.open(index_dir)
-    index.search(np.eye(1, index.manifest.model.visual_dim, dtype=np.float32), 3)
-    index.images(range(index.rows))
+    with closing(Index.open(index_dir)) as index:
+        index.search(np.eye(1, index.manifest.model.visual_dim, dtype=np.float32), 3)
+        index.images(range(index.rows))
 
 
 def refusal(index_dir: Path) -> str:
@@ -50,8 +54,15 @@ def refusal(index_dir: Path) -> str:
 
 @pytest.mark.parametrize("size", [0, 100, 500, 1_000, 2_000, 40_000])
 def test_a_file_that_cannot_grow_leaves_the_old_generation_serving(
-    many: Path, index_dir: Path, color_embedder: Any, holds: Callable[..., Index], size: int
+    many: Path,
+    index_dir: Path,
+    database: str,
+    color_embedder: Any,
+    holds: Callable[..., Index],
+    size: int,
 ) -> None:
+    if size == 40_000 and database == "postgresql":
+        pytest.skip("the database is what would grow beyond that, and is not in the folder")
     late = [path.rename(many / f".{path.name}") for path in sorted(many.iterdir())[:45]]
     build(many, index_dir, color_embedder)
     for path in late:
@@ -62,13 +73,20 @@ def test_a_file_that_cannot_grow_leaves_the_old_generation_serving(
     old = Index.open(index_dir)
     assert (old.manifest.generation, len(old.images(range(5)))) == (1, 5)
     assert old.search(QUERY, 9)[0].shape == (1, 5)
+    old.close()
     build(many, index_dir, color_embedder)
     holds(index_dir, many, color_embedder)
 
 
 @pytest.mark.parametrize(
     "where",
-    ["vectors.write", "generation._save", "generation.fsync", "manifest.Manifest.save"],
+    [
+        "vectors.write_flat",
+        "generation._save",
+        "generation._Columns.write",
+        "generation.fsync",
+        "manifest.Manifest.save",
+    ],
 )
 def test_a_full_disk_while_publishing_leaves_the_old_generation_serving(
     catalogue: Path,
@@ -87,7 +105,8 @@ def test_a_full_disk_while_publishing_leaves_the_old_generation_serving(
         with pytest.raises(CatalogueError, match="no space left on device") as caught:
             build(catalogue, index_dir, color_embedder)
     assert str(index_dir) in str(caught.value)
-    assert Index.open(index_dir).images([0])[0].path == "a.png"
+    with closing(Index.open(index_dir)) as old:
+        assert old.images([0])[0].path == "a.png"
     assert [path.name for path in (index_dir / "generations").iterdir()] == ["1"]
     build(catalogue, index_dir, color_embedder)
     holds(index_dir, catalogue, color_embedder)
@@ -100,7 +119,7 @@ def test_a_file_cut_short_by_a_full_disk_is_an_error_to_the_last_byte(
 ) -> None:
     def save() -> None:
         if name == "visual.faiss":
-            vectors.write(tmp_path / name, 7, [np.ones((50, 7), dtype=np.float32)])
+            vectors.write_flat(tmp_path / name, 7, 50, [np.ones((50, 7), dtype=np.float32)])
         else:
             generation._save(tmp_path / name, np.ones((10, 145), dtype=np.uint8))
 
@@ -148,7 +167,7 @@ def garble_start(path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [remove, shorten, garble_start])
-@pytest.mark.parametrize("name", ["manifest.json", "visual.faiss", "scores.npy", "image_ids.npy"])
+@pytest.mark.parametrize("name", [*FILES, "manifest.json"])
 def test_a_damaged_generation_is_refused_and_mended_by_a_build(
     catalogue: Path,
     index_dir: Path,
@@ -163,16 +182,17 @@ def test_a_damaged_generation_is_refused_and_mended_by_a_build(
         file.write_bytes(file.read_bytes()[:-9])  # the last byte is only the end of the line
     else:
         damage(file)
-    line = refusal(index_dir)
-    assert "is damaged" in line
-    assert name in line
-    assert "finetag-index build" in line
+    if (name, damage) != ("state.json", garble_start):  # nobody reads that one before it is needed
+        line = refusal(index_dir)
+        assert "is damaged" in line
+        assert name in line
+        assert "mend it with 'finetag-index repair'" in line
     report = build(catalogue, index_dir, color_embedder)
     assert (report.published, report.embedded, report.generation) == (True, 0, 2)
     holds(index_dir, catalogue, color_embedder)
 
 
-@pytest.mark.parametrize("name", ["visual.faiss", "scores.npy", "image_ids.npy"])
+@pytest.mark.parametrize("name", FILES)
 def test_a_build_notices_and_mends_a_single_flipped_bit(
     catalogue: Path, index_dir: Path, color_embedder: Any, holds: Callable[..., Index], name: str
 ) -> None:
@@ -188,7 +208,8 @@ def test_a_build_notices_and_mends_a_single_flipped_bit(
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        ("schema_version", 2),
+        ("format", 1),
+        ("created", "2020-02-02T02:02:02+00:00"),
         ("metric", "l2"),
         ("generation", 7),
         ("rows", 4),
@@ -214,7 +235,7 @@ def test_a_manifest_that_does_not_fit_is_refused(
     else:
         fields[outer] = value
     file.write_text(json.dumps(fields))
-    assert "finetag-index build" in refusal(index_dir)
+    assert re.search(r"manifest\.json .*; mend it with 'finetag-index repair'", refusal(index_dir))
     assert build(catalogue, index_dir, color_embedder).published
 
 
@@ -260,47 +281,55 @@ def test_generations_swapped_between_indexes_are_not_taken_for_each_other(
     mine = index_dir / "generations" / "1"
     shutil.rmtree(mine)
     shutil.copytree(tmp_path / "other" / "generations" / "1", mine)
-    assert "is not in the database" in refusal(index_dir)
+    assert "is damaged" in refusal(index_dir)
     assert build(catalogue, index_dir, color_embedder).published
 
 
-def test_an_index_made_by_another_version_is_refused(
-    catalogue: Path, index_dir: Path, color_embedder: Any
-) -> None:
-    build(catalogue, index_dir, color_embedder)
-    database = sqlite3.connect(index_dir / "catalogue.db")
-    with database:
-        database.execute("UPDATE catalogue SET schema_version = 99")
-    database.close()
-    assert "has format 99" in refusal(index_dir)
-    with pytest.raises(CatalogueError, match=r"has format 99.*delete"):
-        build(catalogue, index_dir, color_embedder)
-
-
-def test_a_damaged_database_is_refused(
+@sqlite_alone
+def test_a_damaged_database_keeps_serving_and_is_not_built_upon(
     catalogue: Path, index_dir: Path, color_embedder: Any
 ) -> None:
     build(catalogue, index_dir, color_embedder)
     (index_dir / "catalogue.db").write_bytes(b"not a database " * 1000)
-    assert "damaged" in refusal(index_dir)
-    with pytest.raises(CatalogueError, match=r"damaged.*delete"):
+    use(index_dir)
+    with pytest.raises(CatalogueError, match=r"is damaged.*'finetag-index repair'") as caught:
         build(catalogue, index_dir, color_embedder)
+    assert "\n" not in str(caught.value)
+    use(index_dir)
+
+
+@sqlite_alone
+def test_the_database_is_sealed_while_nobody_writes(
+    catalogue: Path, index_dir: Path, color_embedder: Any
+) -> None:
+    build(catalogue, index_dir, color_embedder)
+    assert is_intact(index_dir)
+    (catalogue / "a.png").unlink()
+    build(catalogue, index_dir, color_embedder)
+    assert is_intact(index_dir)
+    data = bytearray((index_dir / "catalogue.db").read_bytes())
+    data[data.index(b"b.png")] ^= 1
+    (index_dir / "catalogue.db").write_bytes(data)
+    assert is_intact(index_dir) is False
+    (index_dir / "catalogue.db").unlink()
+    assert is_intact(index_dir) is False
+
+
+@sqlite_alone
+def test_the_database_is_not_sealed_while_somebody_else_has_it_open(
+    catalogue: Path, index_dir: Path, color_embedder: Any
+) -> None:
+    """What is in its log by then moves into the file later."""
+    build(catalogue, index_dir, color_embedder)
+    with closing(sqlite3.connect(index_dir / "catalogue.db")) as database:
+        database.execute("SELECT count(*) FROM image").fetchone()
+        (catalogue / "a.png").unlink()
+        build(catalogue, index_dir, color_embedder)
+        assert is_intact(index_dir) is None
+    assert is_intact(index_dir) is None
+    build(catalogue, index_dir, color_embedder)
+    assert is_intact(index_dir)
 
 
 def test_where_there_is_no_index_the_line_says_how_to_make_one(tmp_path: Path) -> None:
     assert "finetag-index build" in refusal(tmp_path / "nothing")
-
-
-def test_an_index_rebuilt_meanwhile_says_so_instead_of_mixing(
-    catalogue: Path, index_dir: Path, color_embedder: Any
-) -> None:
-    build(catalogue, index_dir, color_embedder)
-    searched, fresh = Index.open(index_dir), Index.open(index_dir)
-    rows, _ = searched.search(QUERY, 2)
-    (catalogue / "a.png").unlink()
-    build(catalogue, index_dir, color_embedder)
-    with pytest.raises(CatalogueError, match="open it again"):
-        searched.images(rows[0])
-    with pytest.raises(CatalogueError, match="open it again"):
-        fresh.search(QUERY, 2)
-    assert len(searched.matching([0])) == 1  # what is open stays readable

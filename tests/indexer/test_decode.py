@@ -1,21 +1,36 @@
 from __future__ import annotations
 
-import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
 
-from finetag_model import images
-from indexer import Index, build
+from indexer import Index, build, readers
+
+
+@pytest.fixture
+def new_readers() -> Iterator[None]:
+    """Start the decoding processes anew, and again for the tests that follow."""
+    for reader in readers._all:
+        reader.stop()
+    yield
+    for reader in readers._all:
+        reader.stop()
 
 
 def test_heic_without_its_plugin_is_skipped_with_what_to_do(
-    catalogue: Path, index_dir: Path, color_embedder: Any, monkeypatch: pytest.MonkeyPatch
+    catalogue: Path,
+    index_dir: Path,
+    color_embedder: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    new_readers: None,
 ) -> None:
-    monkeypatch.setitem(sys.modules, "pillow_heif", None)
-    monkeypatch.setattr(images, "_have_heif", images._have_heif.__wrapped__)
+    (tmp_path / "without").mkdir()
+    (tmp_path / "without" / "pillow_heif.py").write_text("raise ImportError")
+    monkeypatch.syspath_prepend(tmp_path / "without")  # where the decoding processes look too
     (catalogue / "photo.HEIC").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
     report = build(catalogue, index_dir, color_embedder)
     assert [(each.path, each.reason) for each in report.skipped] == [

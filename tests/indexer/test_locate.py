@@ -11,6 +11,7 @@ from finetag_model.errors import CatalogueError
 from indexer import build, find_index, index_to_build
 
 
+@pytest.mark.usefixtures("database")
 def test_the_nearest_index_upwards_is_found(
     catalogue: Path, tmp_path: Path, color_embedder: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

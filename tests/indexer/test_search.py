@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from finetag_model.images import load_rgb, to_pixels
 from indexer import Index, build, cutoff
 from indexer.quantise import to_bytes
-from indexer.vectors import Vectors, write
+from indexer.vectors import Vectors, write_flat
 
 
 def brute_force(
@@ -46,7 +47,7 @@ def test_search_equals_brute_force(
 
     path = tmp_path_factory.mktemp("vectors") / "visual.faiss"
     cut = int(random.integers(0, rows + 1))
-    write(path, dim, (vectors[:cut], vectors[cut:]))
+    write_flat(path, dim, rows, (vectors[:cut], vectors[cut:]))
     found, similarities = Vectors(path, rows, dim).search(queries, k, passing)
 
     among = np.arange(rows) if passing is None else passing
@@ -69,6 +70,7 @@ def test_vectors_of_another_length_are_refused(
         index.search(np.ones(7, dtype=np.float32), 3)
 
 
+@pytest.mark.usefixtures("database")
 def test_an_index_opened_by_a_relative_path_outlives_a_change_of_folder(
     catalogue: Path, tmp_path: Path, color_embedder: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -110,34 +112,37 @@ def test_matching_is_the_and_of_the_thresholds(
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
     edges=st.lists(st.tuples(st.integers(0, 49), st.integers(-1, 1)), min_size=10, max_size=10),
     out_of_reach=st.sets(st.integers(0, 9), max_size=1),
     positions=st.lists(st.integers(0, 9), max_size=4),
 )
-def test_matching_goes_by_the_thresholds_of_the_manifest(
-    published: Index, edges: list[tuple[int, int]], out_of_reach: set[int], positions: list[int]
+def test_matching_goes_by_the_thresholds_of_the_model(
+    *,
+    many: Path,
+    index_dir: Path,
+    color_embedder: Any,
+    edges: list[tuple[int, int]],
+    out_of_reach: set[int],
+    positions: list[int],
 ) -> None:
     """Each threshold is just at, a level under or a level over the score of some image."""
-    levels = [int(published.scores(p)[row]) + step for p, (row, step) in enumerate(edges)]
+    build(many, index_dir, color_embedder)
+    with closing(Index.open(index_dir)) as index:
+        scores = np.array([index.scores(position) for position in range(10)], np.int64)
+    levels = [int(scores[p, row]) + step for p, (row, step) in enumerate(edges)]
     levels = [300 if p in out_of_reach else level for p, level in enumerate(levels)]
-    published.manifest.model.thresholds[:] = np.array(levels) / 255
+    color_embedder.model.thresholds[:] = np.array(levels) / 255
+    build(many, index_dir, color_embedder)
     expected = [
-        row
-        for row in range(published.rows)
-        if all(int(published.scores(p)[row]) >= levels[p] for p in positions)
+        row for row in range(50) if all(int(scores[p, row]) >= levels[p] for p in positions)
     ]
-    assert published.matching(positions).tolist() == expected
+    with closing(Index.open(index_dir)) as index:
+        assert index.matching(positions).tolist() == expected
     if out_of_reach & set(positions):
         assert expected == []
-
-
-@pytest.fixture
-def published(many: Path, index_dir: Path, color_embedder: Any) -> Index:
-    build(many, index_dir, color_embedder)
-    return Index.open(index_dir)
 
 
 def test_attributes_need_neither_faiss_nor_pillow_nor_a_runtime(

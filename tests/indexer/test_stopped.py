@@ -6,13 +6,14 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from finetag_model.embedder import Embedding
-from finetag_model.errors import CatalogueError
+from finetag_model.errors import CatalogueError, Stopped
 from indexer import Index, build
 
 ROOT = Path(__file__).parents[2]
@@ -21,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 KILLED = """
 import os, runpy, signal, sys
 from pathlib import Path
-import indexer.building, indexer.generation, indexer.publish
+import indexer.building, indexer.generation, indexer.layout, indexer.publish
 from indexer import build
 
 moment, catalogue, index_dir = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
@@ -38,9 +39,12 @@ elif moment == "before commit":
     indexer.publish.write_generation = (
         lambda *args, write=indexer.publish.write_generation: (write(*args), die())
     )
+elif moment == "before pointing":
+    indexer.layout.Pointer.write = die
 elif moment == "before sweeping":
-    indexer.publish.sweep = die
-build(catalogue, index_dir, embedder)
+    point = indexer.layout.Pointer.write
+    indexer.layout.Pointer.write = lambda *args: (point(*args), die())
+build(catalogue, index_dir, embedder, reembed=True)
 """
 
 
@@ -56,7 +60,8 @@ def build_and_be_killed(moment: str, catalogue: Path, index_dir: Path) -> None:
 
 def contents(index_dir: Path) -> dict[str, bytes]:
     folder = index_dir / "generations" / "1"
-    return {name: (folder / name).read_bytes() for name in ("visual.faiss", "scores.npy")}
+    names = ("visual.faiss", "scores.npy", "masks.npy", "image_ids.npy", "records.jsonl")
+    return {name: (folder / name).read_bytes() for name in names}
 
 
 def test_after_a_kill_the_next_build_embeds_only_the_rest(
@@ -71,6 +76,7 @@ def test_after_a_kill_the_next_build_embeds_only_the_rest(
         Index.open(index_dir)
     report = build(many, index_dir, color_embedder)
     assert (report.images, report.embedded) == (50, 18)
+    assert report.stages.hash.images == 18  # nor are finished files read again
     holds(index_dir, many, color_embedder)
     build(many, tmp_path / "uninterrupted", color_embedder)
     assert contents(index_dir) == contents(tmp_path / "uninterrupted")
@@ -90,19 +96,50 @@ def test_a_kill_during_publication_leaves_the_old_generation_serving(
     old = Index.open(index_dir)
     assert (old.manifest.generation, old.rows) == (1, 30)
     assert old.images([29])[0].path == gone.name
+    old.close()
     report = build(many, index_dir, color_embedder)
     assert (report.generation, report.new, report.gone, report.embedded) == (2, 20, 1, 0)
     holds(index_dir, many, color_embedder)
 
 
+@pytest.mark.parametrize(("moment", "serving"), [("before pointing", 50), ("before sweeping", 49)])
 def test_a_kill_after_publication_leaves_only_tidying_undone(
-    many: Path, index_dir: Path, color_embedder: Any, holds: Callable[..., Index]
+    many: Path,
+    index_dir: Path,
+    color_embedder: Any,
+    holds: Callable[..., Index],
+    moment: str,
+    serving: int,
 ) -> None:
     build(many, index_dir, color_embedder)
     (many / "00.png").unlink()
-    build_and_be_killed("before sweeping", many, index_dir)
-    assert Index.open(index_dir).rows == 49
+    build_and_be_killed(moment, many, index_dir)
+    with closing(Index.open(index_dir)) as index:
+        assert (index.rows, len(index.images(range(serving)))) == (serving, serving)
     assert not build(many, index_dir, color_embedder).published
+    holds(index_dir, many, color_embedder)
+
+
+def test_a_build_asked_to_stop_keeps_every_file_it_finished(
+    many: Path, index_dir: Path, color_embedder: Any, holds: Callable[..., Index]
+) -> None:
+    done = iter(range(1, 100))
+    with pytest.raises(Stopped, match="20 of 50 files done and kept; run the same command again"):
+        build(many, index_dir, color_embedder, should_stop=lambda: next(done) == 20)
+    with pytest.raises(CatalogueError, match="never finished"):
+        Index.open(index_dir)
+    report = build(many, index_dir, color_embedder)
+    assert (report.images, report.embedded, report.stages.hash.images) == (50, 30, 30)
+    holds(index_dir, many, color_embedder)
+
+
+def test_a_file_that_changed_after_it_was_read_is_read_again(
+    many: Path, index_dir: Path, color_embedder: Any, paint: Any, holds: Callable[..., Index]
+) -> None:
+    build_and_be_killed("embedding", many, index_dir)
+    paint(many / "00.png", "red", "red")
+    report = build(many, index_dir, color_embedder)
+    assert (report.embedded, report.stages.hash.images) == (19, 19)
     holds(index_dir, many, color_embedder)
 
 
@@ -138,6 +175,7 @@ def test_a_change_of_model_that_is_killed_leaves_the_old_model_serving(
     old = Index.open(index_dir)
     assert old.manifest.model.digest == "d1" * 32
     assert len(old.images(range(50))) == 50
-    report = build(many, index_dir, color_embedder)
+    old.close()
+    report = build(many, index_dir, color_embedder, reembed=True)
     assert (report.generation, report.embedded) == (2, 18)
     holds(index_dir, many, color_embedder)

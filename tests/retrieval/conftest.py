@@ -64,8 +64,8 @@ def root(shared: Path, paint: Callable[..., Path]) -> Path:
 
 
 @pytest.fixture
-def index_dir(shared: Path, root: Path, color_embedder: Any) -> Path:
-    folder = shared / "index"
+def index_dir(shared: Path, root: Path, database: str, color_embedder: Any) -> Path:
+    folder = shared / f"index-{database}"
     if not folder.exists():
         build(root, folder, color_embedder)
     return folder

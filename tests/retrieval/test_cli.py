@@ -67,6 +67,8 @@ def test_json_has_stable_keys_and_absolute_paths(search: Search, root: Path) -> 
         "attributes": pytest.approx({"upper=red": 1.0, "lower=blue": 1.0}, abs=0.01),
         "width": 32,
         "height": 24,
+        "fields": {},
+        "near_duplicates": 0,
     }
 
 

@@ -1,0 +1,205 @@
+"""The commands of `finetag-index` that look after an index and embed nothing; see `cli`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from indexer.cli_options import (
+    FINISHED_BUT_SKIPPED,
+    FOUND_DAMAGE,
+    PathArgument,
+    database_option,
+    existing_index_option,
+    exit_if,
+    index_option,
+    json_option,
+    new_database_option,
+    print_report,
+)
+from indexer.locate import find_index, index_to_build
+from indexer.progress import shown
+
+
+@click.command("delete")
+@click.argument("paths", nargs=-1)
+@click.option("--id", "ids", type=int, multiple=True, metavar="ID", help="An image, by its id.")
+@existing_index_option
+@database_option
+@json_option
+def delete_command(
+    paths: tuple[str, ...],
+    ids: tuple[int, ...],
+    index_dir: Path | None,
+    database: str | None,
+    as_json: bool,
+) -> None:
+    """Delete images from the index.
+
+    They are named by path, of an image or a folder in the catalogue, or by id. Their files
+    stay, and later updates pass over them; 'add' takes them back.
+    """
+    if not paths and not ids:
+        raise click.UsageError("nothing to delete: give paths, or --id")
+    from indexer.removing import delete_images  # noqa: PLC0415
+
+    with shown("deleting", "images") as progress:
+        folder = find_index(index_dir)
+        report = delete_images(folder, paths, ids, database=database, progress=progress)
+    print_report(report, as_json)
+
+
+@click.command("import")
+@click.argument("file", type=PathArgument)
+@click.option(
+    "--key",
+    type=click.Choice(["path", "id"]),
+    help="The column that says which image a row is about.  [default: the one there is]",
+)
+@existing_index_option
+@database_option
+@json_option
+def import_command(
+    file: Path, key: str | None, index_dir: Path | None, database: str | None, as_json: bool
+) -> None:
+    """Take metadata from a table.
+
+    FILE is .csv, .jsonl or .parquet, with a column `path` (or `id`), and others for price, brand,
+    title, own attributes. A column named like an attribute (underparts_color) outranks what
+    the network predicts;
+    several values stand between '|'. Exits with 3 if it finished but left out some cells.
+    """
+    from indexer.importing import import_fields  # noqa: PLC0415
+
+    with shown("importing", "rows") as progress:
+        folder = find_index(index_dir)
+        report = import_fields(file, folder, key=key, database=database, progress=progress)
+    print_report(report, as_json)
+    exit_if(report.problems, FINISHED_BUT_SKIPPED)
+
+
+@click.command("verify")
+@click.option("--files", is_flag=True, help="Read the images' own files through, too.")
+@existing_index_option
+@database_option
+@json_option
+def verify_command(
+    files: bool, index_dir: Path | None, database: str | None, as_json: bool
+) -> None:
+    """Say whether anything is damaged.
+
+    Reads the whole index through, compares checksums, and the database with the published
+    rows. Exits with 1 if it is.
+    """
+    from indexer.verifying import verify  # noqa: PLC0415
+
+    with shown("reading") as progress:
+        folder = find_index(index_dir)
+        found = verify(folder, catalogue_files=files, database=database, progress=progress)
+    print_report(found, as_json)
+    exit_if(not found.is_whole or found.catalogue, FOUND_DAMAGE)
+
+
+@click.command("compact")
+@existing_index_option
+@database_option
+@json_option
+def compact_command(index_dir: Path | None, database: str | None, as_json: bool) -> None:
+    """Give back the space of what was deleted."""
+    from indexer.compacting import compact  # noqa: PLC0415
+
+    print_report(compact(find_index(index_dir), database=database), as_json)
+
+
+@click.command("stats")
+@click.option(
+    "--near",
+    type=click.FloatRange(0, 1),
+    metavar="SIMILARITY",
+    help="Also group images at least so alike; takes minutes from 100,000 images on.  "
+    "[default: 0.99 up to 50,000 images]",
+)
+@existing_index_option
+@database_option
+@json_option
+def stats_command(
+    near: float | None, index_dir: Path | None, database: str | None, as_json: bool
+) -> None:
+    """Say what the index holds.
+
+    That is images, duplicates, skipped files, metadata, bytes.
+    """
+    from indexer.index import Index  # noqa: PLC0415
+    from indexer.near_duplicates import THRESHOLD  # noqa: PLC0415
+    from indexer.statistics import statistics  # noqa: PLC0415
+
+    folder = find_index(index_dir)
+    if near is None and Index.open(folder).rows <= 50_000:
+        near = THRESHOLD
+    with shown("comparing", "pairs of images") as progress:
+        report = statistics(folder, near=near, database=database, progress=progress)
+    print_report(report, as_json)
+
+
+@click.command("snapshot")
+@click.argument("file", type=PathArgument)
+@existing_index_option
+@json_option
+def snapshot_command(file: Path, index_dir: Path | None, as_json: bool) -> None:
+    """Write the index as one FILE.
+
+    A .tar or .tar.gz; the index goes on serving meanwhile.
+    """
+    from indexer.snapshot import snapshot  # noqa: PLC0415
+
+    with shown("copying") as progress:
+        report = snapshot(find_index(index_dir), file, progress=progress)
+    print_report(report, as_json)
+
+
+@click.command("restore")
+@click.argument("file", type=PathArgument)
+@index_option("Folder of the index.  [default: the nearest .finetag upwards, or ./.finetag]")
+@click.option(
+    "--catalogue",
+    type=PathArgument,
+    metavar="FOLDER",
+    help="Where the catalogue folder is now.  [default: where it was]",
+)
+@new_database_option
+@json_option
+def restore_command(
+    file: Path,
+    index_dir: Path | None,
+    catalogue: Path | None,
+    database: str | None,
+    as_json: bool,
+) -> None:
+    """Make the index what a snapshot says.
+
+    In one step: until then it serves what it served before.
+    """
+    from indexer.snapshot import restore  # noqa: PLC0415
+
+    folder = index_to_build(index_dir)
+    with shown("restoring", "images") as progress:
+        report = restore(file, folder, root=catalogue, database=database, progress=progress)
+    print_report(report, as_json)
+
+
+@click.command("export")
+@click.argument("file", type=PathArgument)
+@existing_index_option
+@json_option
+def export_command(file: Path, index_dir: Path | None, as_json: bool) -> None:
+    """Write the images as a Parquet FILE.
+
+    A row for each, with its scores, its visual vector and its metadata.
+    """
+    from indexer.export import export  # noqa: PLC0415
+    from indexer.index import Index  # noqa: PLC0415
+
+    with shown("exporting", "images") as progress, Index.open(find_index(index_dir)) as index:
+        report = export(index, file, progress=progress)
+    print_report(report, as_json)

@@ -1,0 +1,260 @@
+"""Metadata brought by the merchant: price, brand, title, and attributes of their own.
+
+A column named like a group of the model's attributes says what the image has of it, and outranks
+what the network predicts; every other column is a field. What is said of a path that is not
+indexed yet waits for it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from finetag_model.console import printable
+from finetag_model.errors import DataError, UsageError
+from finetag_model.vocabulary import Vocabulary
+from indexer.control import Progress, no_progress
+from indexer.manifest import model_of
+from indexer.publish import publication
+from indexer.report import count
+from indexer.schema import field as field_table
+from indexer.schema import image
+from indexer.tables import Cell, read_table
+from indexer.writer import Writer, open_writer
+
+SEPARATOR = "|"
+"""Between the values of one group in one cell."""
+_AT_ONCE = 500
+_SHOWN = 20
+
+
+@dataclass
+class ImportReport:
+    """What an import did.
+
+    Attributes:
+        file: the table.
+        index: the index folder.
+        generation: the number of the generation that is current now.
+        published: whether the import made that generation; not so if nothing had changed.
+        rows: how many rows the table has.
+        images: how many of them are about an image of the index.
+        waiting: how many are about a path that is not indexed yet, and are kept for it.
+        fields: columns taken as fields.
+        attributes: columns taken as groups of attributes.
+        problems: cells and rows that were left out, each with place and reason.
+    """
+
+    file: Path
+    index: Path
+    generation: int = 0
+    published: bool = False
+    rows: int = 0
+    images: int = 0
+    waiting: int = 0
+    fields: list[str] = field(default_factory=list)
+    attributes: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the report as JSON takes it; the keys are the names of the attributes."""
+        return {**vars(self), "file": str(self.file), "index": str(self.index)}
+
+    def as_text(self) -> str:
+        """Return the report as lines for people; at most 20 problems are listed."""
+        lines = [
+            f"{count(self.rows, 'row')} of {printable(str(self.file))}: "
+            f"{count(self.images, 'image')} described, {self.waiting:,} not indexed yet",
+            f"  fields: {', '.join(map(printable, self.fields)) or 'none'}",
+            f"  attributes, which outrank predicted ones: {', '.join(self.attributes) or 'none'}",
+            f"  generation {self.generation}"
+            f"{'' if self.published else ', as before: nothing has changed'}",
+        ]
+        if self.problems:
+            lines.append(f"{count(len(self.problems), 'problem')}:")
+            lines += [f"  {printable(problem)}" for problem in self.problems[:_SHOWN]]
+        if len(self.problems) > _SHOWN:
+            lines.append(f"  and {len(self.problems) - _SHOWN:,} more: --json lists all")
+        return "\n".join(lines)
+
+
+def import_fields(
+    file: Path,
+    index_dir: Path,
+    *,
+    key: str | None = None,
+    database: str | None = None,
+    progress: Progress = no_progress,
+) -> ImportReport:
+    """Read a table of metadata into an index, and publish it; all of it, or nothing.
+
+    A column of the table takes the place of what an earlier import said in a column of the
+    same name, row by row; an empty cell takes it away.
+
+    Args:
+        file: CSV, JSON lines or Parquet; see `read_table`.
+        index_dir: the index.
+        key: the column that says which image a row is about: `path` (relative to the catalogue
+            folder) or `id`; None takes the one that the table has.
+        database: see `build`.
+        progress: called with the rows done, and None, for their number is not known.
+
+    Raises:
+        DataError: the table cannot be read or has no such column.
+        CatalogueError: as `build`.
+    """
+    report = ImportReport(file, index_dir)
+    with open_writer(index_dir, database=database, progress=progress) as writer:
+        if writer.model is None:
+            raise DataError(f"the index {index_dir} holds no image yet; run 'finetag-index build'")
+        model = model_of(writer.model)
+        rows = _Import(writer, model.vocabulary, key, report)
+        changed = _prepare(rows, progress)
+        if changed:
+            with publication(writer, model) as connection:
+                rows.write(connection)
+            report.published = True
+        elif rows.pending:
+            with writer.changing() as connection:
+                rows.write(connection)
+        report.generation = writer.generation or 0
+    return report
+
+
+def _prepare(rows: _Import, progress: Progress) -> bool:
+    """Read the table through; say whether an image of the index is described anew."""
+    table = read_table(rows.report.file)
+    while block := list(islice(table, _AT_ONCE)):
+        rows.take(block)
+        progress(rows.report.rows, None)
+    return rows.changed
+
+
+class _Import:
+    """What one table says, by path."""
+
+    def __init__(
+        self, writer: Writer, vocabulary: Vocabulary, key: str | None, report: ImportReport
+    ) -> None:
+        self.report = report
+        self.pending: dict[str, dict[str, Any]] = {}
+        self.changed = False
+        self._writer = writer
+        self._vocabulary = vocabulary
+        self._key = key
+        self._groups: dict[str, str | None] = {}
+
+    def take(self, block: list[tuple[str, Mapping[str, Cell]]]) -> None:
+        """Merge some rows of the table with what is known of their images."""
+        if self._key is None:
+            self._key = next((name for name in ("path", "id") if name in block[0][1]), None)
+        if self._key not in {"path", "id"} or self._key not in block[0][1]:
+            raise DataError(
+                f"{self.report.file} has no column {self._key or 'path'!r} to say which image a "
+                "row is about; name it path (or id) in the table"
+            )
+        keys = [(where, self._key_of(where, row)) for where, row in block]
+        paths = self._paths([key for _, key in keys])
+        known = self._known([path for path in paths.values() if path not in self.pending])
+        for (where, key), (_, row) in zip(keys, block, strict=True):
+            self.report.rows += 1
+            path = paths.get(key, key if isinstance(key, str) else None)
+            if path is None:
+                self.report.problems.append(f"{where}: there is no image with the id {key}")
+                continue
+            is_image = key in paths
+            self.report.images += is_image
+            self.report.waiting += not is_image
+            before = self.pending.get(path, known.get(path, {}))
+            after = self._merged(before, row, where)
+            if after != before:
+                self.pending[path] = after
+                self.changed |= is_image
+
+    def write(self, connection: Connection) -> None:
+        """Write everything into the database, in the caller's transaction."""
+        items = iter(self.pending.items())
+        while block := list(islice(items, _AT_ONCE)):
+            paths = [path for path, _ in block]
+            connection.execute(field_table.delete().where(field_table.c.path.in_(paths)))
+            rows = [{"path": path, "fields": fields} for path, fields in block if fields]
+            if rows:
+                connection.execute(field_table.insert(), rows)
+
+    def _key_of(self, where: str, row: Mapping[str, Cell]) -> str | int:
+        value = row.get(self._key or "")
+        if self._key == "id" and isinstance(value, int):
+            return value
+        if self._key == "path" and isinstance(value, str) and value:
+            return _relative(value, self._writer.root)
+        raise DataError(f"{where}: the {self._key} is {value!r}, which names no image")
+
+    def _paths(self, keys: list[str | int]) -> dict[str | int, str]:
+        """Return the path of each key that is an image of the index."""
+        column = image.c.id if self._key == "id" else image.c.path
+        with self._writer.connection.begin():
+            query = select(column, image.c.path).where(column.in_(keys))
+            return {row[0]: row[1] for row in self._writer.connection.execute(query)}
+
+    def _known(self, paths: list[str]) -> dict[str, dict[str, Any]]:
+        query = select(field_table.c.path, field_table.c.fields)
+        with self._writer.connection.begin():
+            rows = self._writer.connection.execute(query.where(field_table.c.path.in_(paths)))
+            return {row.path: row.fields for row in rows}
+
+    def _merged(
+        self, before: Mapping[str, Any], row: Mapping[str, Cell], where: str
+    ) -> dict[str, Any]:
+        after = dict(before)
+        for column, cell in row.items():
+            if column == self._key:
+                continue
+            group = self._group(column)
+            name = column if group is None else group
+            value = cell if group is None else self._values(group, cell, where)
+            if value is None or value == "":
+                after.pop(name, None)
+            else:
+                after[name] = value
+        return after
+
+    def _group(self, column: str) -> str | None:
+        """Return the group of attributes that a column is named like, if it is."""
+        if column not in self._groups:
+            try:
+                position = self._vocabulary.group(column)[0]
+            except UsageError:
+                self._groups[column] = None
+                self.report.fields.append(column)
+            else:
+                group = self._vocabulary.names[position].partition("=")[0]
+                self._groups[column] = group
+                self.report.attributes.append(group)
+        return self._groups[column]
+
+    def _values(self, group: str, cell: Cell, where: str) -> list[str] | None:
+        """Return a group's values as the model names them; None if nothing is said."""
+        if cell is None or cell == "":
+            return None
+        said = cell if isinstance(cell, list) else str(cell).split(SEPARATOR)
+        values: list[str] = []
+        for value in said:
+            try:
+                position = self._vocabulary.position(f"{group}={value}")
+            except UsageError as error:
+                self.report.problems.append(f"{where}: {error}")
+            else:
+                values.append(self._vocabulary.value(position))
+        return values or (None if said else [])
+
+
+def _relative(path: str, root: Path) -> str:
+    normal = os.path.normpath(path)
+    prefix = f"{root}{os.sep}"
+    return Path(normal.removeprefix(prefix)).as_posix()

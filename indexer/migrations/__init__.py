@@ -1,0 +1,1 @@
+"""Numbered changes of the database's tables, applied by Alembic when an index is opened."""

@@ -1,0 +1,135 @@
+"""Rows of a table of metadata: CSV, JSON lines or Parquet, as plain Python values.
+
+What the columns mean is the business of `importing`. Rows are read one by one, however many.
+"""
+
+from __future__ import annotations
+
+import csv
+import datetime
+import decimal
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from finetag_model.errors import DataError
+
+Cell = str | int | float | bool | list[str] | None
+"""None and the empty text both say that nothing is known."""
+
+# Written so, a number is read back the same: `007` and `1e5` are names, not numbers.
+_NUMBER = re.compile(r"-?(0|[1-9]\d{0,14})(\.\d{1,12})?")
+
+
+def read_table(path: Path) -> Iterator[tuple[str, Mapping[str, Cell]]]:
+    """Yield the place of each row, for messages, and its cells by column.
+
+    The file's ending tells its kind: `.csv`, `.jsonl` (or `.ndjson`), `.parquet`. A column of
+    a CSV file holds numbers if all its cells do.
+
+    Raises:
+        DataError: the file cannot be read, or a cell is nothing that can be kept.
+    """
+    kinds = {".csv": _csv, ".jsonl": _json_lines, ".ndjson": _json_lines, ".parquet": _parquet}
+    read = kinds.get(path.suffix.lower())
+    if read is None:
+        raise DataError(f"{path} is none of {', '.join(kinds)}; name a file with one of these ends")
+    with _plain_errors(path):
+        for place, row in read(path):
+            where = f"{path}, {place}"
+            yield where, {name: _cell(value, where, name) for name, value in row.items()}
+
+
+@contextmanager
+def _plain_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except DataError:
+        raise
+    except UnicodeDecodeError as error:
+        raise DataError(f"cannot read {path}: {error}; save it as UTF-8") from None
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}") from None
+    except (csv.Error, ValueError) as error:  # pyarrow's errors are ValueErrors too
+        raise DataError(f"cannot read {path}: {' '.join(str(error).split())}") from None
+
+
+def _csv(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    numeric: set[str] | None = None
+    for _, row in _csv_text(path):
+        numeric = set(row) if numeric is None else numeric
+        numeric -= {name for name in numeric if row[name] and not _NUMBER.fullmatch(row[name])}
+    for place, row in _csv_text(path):
+        numbers = {name: _number(row[name]) for name in numeric or ()}
+        yield place, {**row, **numbers}
+
+
+def _csv_text(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
+    # Spreadsheets begin a file with a byte order mark, which is no part of the first column.
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.DictReader(file, strict=True)
+        names = [name.strip() for name in reader.fieldnames or ()]
+        if len(set(names)) < len(names) or not all(names):
+            raise DataError(f"{path}: its columns must each have a name of their own")
+        reader.fieldnames = names
+        for row in reader:
+            place = f"line {reader.line_num}"
+            if None in row or None in row.values():
+                raise DataError(f"{path}, {place}: not {len(names)} cells, as in the first line")
+            yield place, {name: cell.strip() for name, cell in row.items()}
+
+
+def _number(text: str) -> int | float | None:
+    if not text:
+        return None
+    return float(text) if "." in text else int(text)
+
+
+def _json_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    with path.open(encoding="utf-8-sig") as file:
+        for number, line in enumerate(file, start=1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+            except ValueError as error:
+                raise DataError(f"{path}, line {number}: not JSON ({error})") from None
+            if not isinstance(row, dict):
+                raise DataError(f"{path}, line {number}: not an object such as {{'path': ...}}")
+            yield f"line {number}", row
+
+
+def _parquet(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    try:
+        from pyarrow.parquet import ParquetFile  # noqa: PLC0415  (an extra)
+    except ImportError:
+        raise DataError(
+            f"{path} is read with pyarrow, which is not installed; "
+            "install it: pip install 'finetag[parquet]'"
+        ) from None
+    number = 0
+    with ParquetFile(path) as file:
+        for batch in file.iter_batches():
+            for row in batch.to_pylist():
+                number += 1
+                yield f"row {number}", row
+
+
+def _cell(value: Any, where: str, column: str) -> Cell:  # noqa: ANN401  (it comes from a file)
+    if isinstance(value, decimal.Decimal):
+        value = float(value)
+    if isinstance(value, datetime.date | datetime.time):
+        value = value.isoformat()
+    if isinstance(value, list) and all(isinstance(each, str) for each in value):
+        return value
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, float) and math.isfinite(value):
+        return value
+    if isinstance(value, float):
+        return None
+    raise DataError(f"{where}: {column!r} is neither text, nor a number, nor a list of texts")
