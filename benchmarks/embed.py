@@ -39,8 +39,8 @@ from finetag_model.evaluation import measure
 from finetag_model.images import load_rgb, to_pixels
 from finetag_model.pictures import Picture, cropped
 from indexer.building import BATCH
-from indexer.decode import read_all
-from indexer.scan import Candidate, scan
+from indexer.readers import read_all
+from indexer.scan import Candidate, Scan
 
 CALIBRATION = 64
 """Pictures that the ranges of int8 activations are taken from."""
@@ -186,7 +186,7 @@ def sample_of(
         rows = random.permutation(np.flatnonzero(~listed))[:CALIBRATION].tolist()
         calibration = [cropped(cub, row) for row in rows]
     else:
-        found = [data / candidate.path for candidate in scan(data, data).candidates]
+        found = [data / each.path for each in Scan(data) if isinstance(each, Candidate)]
         paths = [found[i] for i in random.permutation(len(found))]
         calibration = [Picture(path) for path in paths[images : images + CALIBRATION]]
     if not paths or not calibration:
@@ -237,7 +237,7 @@ def time_runtime(runtime: Runtime, sample: Sample, pixels: Pixels, repeats: int)
 
     def all_of_it() -> None:
         size = runtime.model.input_size
-        with closing(read_all(sample.root, sample.candidates, size, known=())) as contents:
+        with closing(read_all(sample.root, sample.candidates, size, lambda _: True)) as contents:
             while batch := list(islice(contents, BATCH)):
                 runtime.embed(np.stack([each.picture.pixels for each in batch if each.picture]))
 

@@ -62,12 +62,12 @@ class Scan:
         ignored: how many files so far have a name that no image would have.
     """
 
-    def __init__(self, root: Path, leave_out: Path) -> None:
+    def __init__(self, root: Path, leave_out: Path | None = None) -> None:
         """Prepare to walk `root`; nothing is read before the first item is asked for."""
         self.ignored = 0
         self._root = os.fspath(root)
         self._suffixes = readable_suffixes()
-        self._seen = {_identity(leave_out.stat())}
+        self._seen = {_identity(leave_out.stat())} if leave_out else set[tuple[int, int]]()
 
     def __iter__(self) -> Iterator[Candidate | Failure]:
         """Yield what may be images, and what was skipped.

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 PAGES = [ROOT / "README.md", ROOT / "finetag_model/weights/README.md", *ROOT.glob("docs/*.md")]
 HAVE_TESTS_OF_THEIR_OWN = {
-    ROOT / "docs" / page for page in ("paper.md", "speed.md", "your-own-catalogue.md")
+    ROOT / "docs" / page
+    for page in ("index-speed.md", "paper.md", "speed.md", "your-own-catalogue.md")
 }
 SMALL_SCALE = {
     "--count 3000": "--count 6",
