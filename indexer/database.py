@@ -44,9 +44,8 @@ def new_settings(database: str | None) -> Settings:
     database = database or os.environ.get("FINETAG_DATABASE")
     if not database:
         return Settings()
-    url = _postgresql(database)
     # A password is never written down; libpq takes it from PGPASSWORD or ~/.pgpass.
-    kept = url.set(password=None).render_as_string(hide_password=False)
+    kept = _without_password(_postgresql(database)).render_as_string(hide_password=False)
     return Settings(kept, f"finetag_{uuid.uuid4().hex[:12]}")
 
 
@@ -121,7 +120,7 @@ def _engine(
     url = _postgresql(settings.database)
     if again := database or os.environ.get("FINETAG_DATABASE"):
         with_password = _postgresql(again)
-        if with_password.set(password=None) == url:
+        if _without_password(with_password) == url:
             url = with_password
     options = {"options": f"-csearch_path={settings.schema}", "application_name": "finetag"}
     return create_engine(url, connect_args=options, poolclass=StaticPool)
@@ -164,6 +163,11 @@ def _postgresql(text_: str) -> URL:
             "an index in PostgreSQL needs psycopg: pip install 'finetag[postgresql]'"
         ) from None
     return url.set(drivername="postgresql+psycopg")
+
+
+def _without_password(url: URL) -> URL:
+    # Not by `URL.set`, which takes None for: leave it as it is.
+    return url._replace(password=None).difference_update_query(["password", "sslpassword"])
 
 
 def _migrate(connection: Connection, index_dir: Path, settings: Settings) -> None:
