@@ -19,6 +19,8 @@ from PIL import Image
 from finetag_model.errors import DataError
 from indexer import Index, build
 from indexer.building import add, update
+from indexer.compacting import compact
+from indexer.removing import delete_images
 from tests.conftest import PALETTE, ColorEmbedder
 from tests.indexer.rows import check_generation, read_database
 
@@ -41,6 +43,7 @@ class Changes(RuleBasedStateMachine):
         indexed: what the last command should have left in the index, alike.
         ids: those of the indexed images; `used` are all there ever were.
         embedded: the contents that need not be embedded again.
+        deleted: the paths that updates pass over.
     """
 
     def __init__(self) -> None:
@@ -57,6 +60,7 @@ class Changes(RuleBasedStateMachine):
         self.ids: dict[str, int] = {}
         self.used: set[int] = set()
         self.embedded: set[bytes] = set()
+        self.deleted: set[str] = set()
 
     def teardown(self) -> None:
         self._temporary.cleanup()
@@ -111,18 +115,38 @@ class Changes(RuleBasedStateMachine):
         if not good:
             return
         report = add([self.root / name for name in chosen], self.index_dir, self.embedder)
+        self.deleted -= chosen.keys()
         assert [each.path for each in report.skipped] == sorted(chosen.keys() - good.keys())
         assert (report.images, report.moved, report.gone) == (len(good), 0, 0)
         self._check({**self.indexed, **good}, report, moved=0)
 
+    @rule(name=names)
+    def delete(self, name: str) -> None:
+        if name not in self.indexed:
+            return
+        if len(self.indexed) == 1:
+            with pytest.raises(DataError):
+                delete_images(self.index_dir, [name])
+            return
+        assert delete_images(self.index_dir, [name]).deleted == (name,)
+        self.deleted.add(name)
+        self._agree({each: file for each, file in self.indexed.items() if each != name}, moved=0)
+
+    @precondition(lambda self: self.indexed)
+    @rule()
+    def compact(self) -> None:
+        compact(self.index_dir)
+        self._agree(self.indexed, moved=0)
+
     def _take_all(self, command: Callable[[], BuildReport]) -> None:
-        now = _images(self.files)
+        found = {name: file for name, file in self.files.items() if name not in self.deleted}
+        now = _images(found)
         if not now:
             with pytest.raises(DataError):
                 command()
             return
         report = command()
-        assert [each.path for each in report.skipped] == sorted(self.files.keys() - now.keys())
+        assert [each.path for each in report.skipped] == sorted(found.keys() - now.keys())
         gone = [self.indexed[name][0] for name in self.indexed.keys() - now.keys()]
         new = [now[name][0] for name in now.keys() - self.indexed.keys()]
         moved = sum(min(gone.count(each), new.count(each)) for each in set(gone))
@@ -137,6 +161,12 @@ class Changes(RuleBasedStateMachine):
         assert report.changed == sum(now[name][0] != self.indexed[name][0] for name in kept)
         assert report.embedded == len({each for each, _ in now.values()} - self.embedded)
         assert report.published == (now != self.indexed)
+        self._agree(now, moved)
+
+    def _agree(self, now: dict[str, tuple[bytes, int]], moved: int) -> None:
+        """Check database and generation, row by row, against what they should hold now."""
+        kept = now.keys() & self.indexed.keys()
+        new = now.keys() - kept
         with closing(Index.open(self.index_dir)) as index:
             with read_database(self.index_dir) as connection:
                 check_generation(connection, index)
@@ -176,5 +206,5 @@ def _images(files: dict[str, tuple[bytes, int]]) -> dict[str, tuple[bytes, int]]
 @pytest.mark.usefixtures("database")
 def test_after_any_changes_the_index_holds_what_the_files_say() -> None:
     run_state_machine_as_test(
-        Changes, settings=settings(max_examples=15, stateful_step_count=12, deadline=None)
+        Changes, settings=settings(max_examples=15, stateful_step_count=15, deadline=None)
     )
