@@ -20,6 +20,7 @@ from sqlalchemy.pool import StaticPool
 
 from finetag_model.errors import CatalogueError, UsageError
 from indexer.layout import DATABASE
+from indexer.seal import break_seal
 from indexer.settings import Settings
 
 if TYPE_CHECKING:
@@ -181,6 +182,8 @@ def _migrate(connection: Connection, index_dir: Path, settings: Settings) -> Non
     from alembic import command  # noqa: PLC0415  (slow, and rarely needed)
 
     config = _alembic(connection)
+    if settings.schema is None:
+        break_seal(index_dir)
     with connection.begin():
         command.upgrade(config, "head")
 

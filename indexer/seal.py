@@ -24,7 +24,12 @@ def is_at_rest(index_dir: Path) -> bool:
 
 
 def seal(index_dir: Path) -> None:
-    """Say that the database is complete and at rest; all connections to it are closed."""
+    """Say that the database is complete and at rest; all connections to it are closed.
+
+    A seal that is there was not broken, so nothing has changed.
+    """
+    if (index_dir / SEAL).exists():
+        return
     checksum = Checksum.of(index_dir / DATABASE)
     write_durably(index_dir / SEAL, f"{checksum.sha256}\n".encode())
 

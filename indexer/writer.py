@@ -21,7 +21,7 @@ from indexer.layout import Pointer, generation_dir, is_index, prepare, sweep
 from indexer.lock import writer_lock
 from indexer.manifest import MANIFEST, Checksum, Manifest
 from indexer.schema import catalogue
-from indexer.seal import break_seal, is_at_rest, is_intact, seal
+from indexer.seal import break_seal, is_at_rest, seal
 from indexer.settings import Settings
 
 
@@ -94,7 +94,7 @@ def open_writer(
             settings = _settings(index_dir, database)
             with connected(index_dir, settings, database) as connection:
                 yield _recovered(_writer(index_dir, connection, settings, root, moved, progress))
-            if settings.database is None and is_at_rest(index_dir) and is_intact(index_dir) is None:
+            if settings.database is None and is_at_rest(index_dir):
                 seal(index_dir)
 
 
