@@ -42,7 +42,7 @@ def evil(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     own: list[Any] = []
     monkeypatch.setattr(readers, "_all", own)
     monkeypatch.setattr(readers, "_idle", SimpleQueue())
-    monkeypatch.setattr(readers, "TIMEOUT", 2.0)
+    monkeypatch.setattr(readers, "TIMEOUT", 4.0)
     yield
     for reader in own:
         reader.stop()
@@ -52,7 +52,7 @@ def evil(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"HANG", "reading it took more than 2 s"),
+        (b"HANG", "reading it took more than 4 s"),
         (b"CRASH", "reading it crashed the decoder"),
     ],
 )

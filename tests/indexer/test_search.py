@@ -112,7 +112,7 @@ def test_matching_is_the_and_of_the_thresholds(
 
 
 @settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
     edges=st.lists(st.tuples(st.integers(0, 49), st.integers(-1, 1)), min_size=10, max_size=10),
