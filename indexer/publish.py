@@ -57,6 +57,7 @@ def publication(writer: Writer, model: ModelInfo) -> Iterator[Connection]:
         OSError, SQLAlchemyError: nothing has changed.
     """
     number = (writer.generation or 0) + 1
+    writer.wait_for_the_disk()
     with writer.changing() as connection:
         yield connection
         _drop_unused_embeddings(connection, model.digest)

@@ -25,6 +25,7 @@ from indexer.manifest import RECORDS, STATE, Manifest, model_fields, model_of
 from indexer.publish import publication
 from indexer.refill import refill, salvage
 from indexer.schema import catalogue, embedding
+from indexer.seal import break_seal
 from indexer.settings import Settings
 from indexer.verifying import Verification, verify
 from indexer.writer import open_writer
@@ -139,6 +140,7 @@ def _salvage(index_dir: Path, database: str | None) -> str:
                 catalogue.update().values(current_generation=manifest.generation, model=model)
             )
         return f"the database was filled anew from the records of generation {folder.name}"
+    break_seal(index_dir)  # broken by the damage already
     try:
         with open_writer(index_dir, database=database) as writer, writer.changing() as connection:
             connection.execute(delete(embedding))

@@ -21,7 +21,7 @@ from indexer.layout import Pointer, generation_dir, is_index, prepare, sweep
 from indexer.lock import writer_lock
 from indexer.manifest import MANIFEST, Checksum, Manifest
 from indexer.schema import catalogue
-from indexer.seal import break_seal, is_at_rest, seal
+from indexer.seal import break_seal, is_at_rest, is_intact, seal
 from indexer.settings import Settings
 
 
@@ -48,11 +48,27 @@ class Writer:
 
     @contextmanager
     def changing(self) -> Iterator[Connection]:
-        """Run a block as one transaction on the database."""
+        """Run a block as one transaction on the database.
+
+        Raises:
+            CatalogueError: the database has changed by itself; to go on would hide it.
+        """
         if self.settings.database is None:
+            if is_intact(self.index_dir) is False:
+                raise CatalogueError(
+                    f"the database of the index {self.index_dir} is damaged; "
+                    "mend it with 'finetag-index repair'"
+                )
             break_seal(self.index_dir)
         with self.connection.begin():
             yield self.connection
+
+    def wait_for_the_disk(self) -> None:
+        """Have commits survive a power cut from now on, as one must that readers will see."""
+        if self.settings.database is None:
+            # Outside of any transaction, so not through SQLAlchemy.
+            driver: Any = self.connection.connection.driver_connection
+            driver.execute("PRAGMA synchronous=FULL")
 
     def point(self) -> None:
         """Make readers open the current generation, and remove those before it."""
