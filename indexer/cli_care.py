@@ -67,8 +67,8 @@ def import_command(
 
     FILE is .csv, .jsonl or .parquet, with a column `path` (or `id`), and others for price, brand,
     title, own attributes. A column named like an attribute (underparts_color) outranks what
-    the network predicts;
-    several values stand between '|'. Exits with 3 if it finished but left out some cells.
+    the network predicts; several values stand between '|'. Exits with 3 if it finished but left
+    out some cells.
     """
     from indexer.importing import import_fields  # noqa: PLC0415
 
@@ -115,7 +115,7 @@ def compact_command(index_dir: Path | None, database: str | None, as_json: bool)
 @click.command("stats")
 @click.option(
     "--near",
-    type=click.FloatRange(0, 1),
+    type=click.FloatRange(0, 1, min_open=True),
     metavar="SIMILARITY",
     help="Also group images at least so alike; takes minutes from 100,000 images on.  "
     "[default: 0.99 up to 50,000 images]",

@@ -21,7 +21,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def _database_option(description: str) -> Callable[[F], F]:
-    return click.option("--database", metavar="URL", envvar="FINETAG_DATABASE", help=description)
+    # FINETAG_DATABASE is read by `database`, for it is meant for new indexes: an index that lies
+    # elsewhere goes on without it, and only who names another database outright is refused.
+    return click.option("--database", metavar="URL", help=description)
 
 
 json_option = click.option(
@@ -29,7 +31,8 @@ json_option = click.option(
 )
 new_database_option = _database_option(
     "Keep a new index's SQL in this PostgreSQL database, such as "
-    "postgresql+psycopg://user@host/name.  [default: SQLite in the folder of the index]"
+    "postgresql+psycopg://user@host/name.  [default: the one in FINETAG_DATABASE, or else SQLite "
+    "in the folder of the index]"
 )
 database_option = _database_option(
     "The URL of the index's PostgreSQL database, for a password that it has."
