@@ -123,6 +123,7 @@ class _Reader:
         self._process = subprocess.Popen(  # noqa: S603
             [sys.executable, "-m", "indexer.worker", str(theirs.fileno())],
             pass_fds=[theirs.fileno()],
+            process_group=0,  # Ctrl-C is for the build, which tells these when it has finished
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -161,7 +161,7 @@ def _unpack(file: Path, folder: Path) -> None:
     except FileNotFoundError:
         raise CatalogueError(f"there is no snapshot {file}") from None
     except (tarfile.TarError, EOFError, zlib.error) as error:
-        reason = str(error).partition("\n")[0]
+        reason = str(error).partition("\n")[0].rstrip(":")
         raise CatalogueError(f"{file} is no whole snapshot: {reason}") from None
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Row
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from finetag_model.console import printable
 from finetag_model.errors import CatalogueError, FineTagError
@@ -162,6 +162,10 @@ def _check_database(
                 found.database += _compare(connection, row, manifest, found.index, progress)
     except CatalogueError:
         raise
+    except OperationalError:  # a server that cannot be reached is not damaged
+        if settings.database is not None:
+            raise
+        found.database.append("the database cannot be read")
     except (SQLAlchemyError, FineTagError, RuntimeError, ValueError, TypeError) as error:
         found.database.append(f"the database cannot be read: {' '.join(str(error).split())}")
 

@@ -31,7 +31,7 @@ Answer = tuple[object, float]
 def main() -> None:
     """Serve until the other end is closed."""
     connection = Connection(int(sys.argv[1]))
-    # Ctrl-C reaches every process of a terminal; this one ends when its pipe does.
+    # Whoever is interrupted, this process ends when its pipe does.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
