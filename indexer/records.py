@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 
 from indexer.manifest import RECORDS
 
+# `json.dumps` would make one for every row.
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+
 
 @dataclass(frozen=True)
 class ImageRecord:
@@ -51,7 +54,7 @@ class ImageRecord:
 
 def encode(row: Mapping[str, Any]) -> bytes:
     """Return the line of one image; the keys are the attributes of `ImageRecord`."""
-    return json.dumps(dict(row), ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+    return _ENCODER.encode(dict(row)).encode() + b"\n"
 
 
 def decode(line: bytes, root: Path) -> ImageRecord:
