@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import delete, exists, not_, text
+from sqlalchemy import delete, exists, not_
 
+from indexer.database import bytes_elsewhere
 from indexer.layout import DAMAGED
 from indexer.report import megabytes
 from indexer.schema import embedding, image, metadata, reading
@@ -74,10 +75,5 @@ def _vacuum(writer: Writer) -> None:
 
 def _bytes(writer: Writer) -> int:
     files = (path for path in writer.index_dir.rglob("*") if path.is_file())
-    total = sum(path.stat().st_size for path in files)
-    if writer.settings.database is not None:
-        with writer.connection.begin():
-            for name in metadata.tables:
-                size = text("SELECT pg_total_relation_size(:name)")
-                total += writer.connection.scalar(size, {"name": name}) or 0
-    return total
+    with writer.connection.begin():
+        return sum(path.stat().st_size for path in files) + bytes_elsewhere(writer.connection)

@@ -19,7 +19,7 @@ from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError
 from sqlalchemy.pool import StaticPool
 
 from finetag_model.errors import CatalogueError, UsageError
-from indexer.layout import DATABASE
+from indexer.layout import BUILD, DATABASE, REPAIR
 from indexer.seal import break_seal
 from indexer.settings import Settings
 
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 REVISION = "0002"
 """The newest migration."""
 
-BUILD = "finetag-index build CATALOGUE"
 _LOCK_TIMEOUT = 30.0  # seconds
 
 
@@ -48,6 +47,20 @@ def new_settings(database: str | None) -> Settings:
     # A password is never written down; libpq takes it from PGPASSWORD or ~/.pgpass.
     kept = _without_password(_postgresql(database)).render_as_string(hide_password=False)
     return Settings(kept, f"finetag_{uuid.uuid4().hex[:12]}")
+
+
+def read_settings(index_dir: Path) -> Settings | None:
+    """Say where an index keeps its database; None if the folder is not an index yet.
+
+    Raises:
+        CatalogueError: the file that says so is damaged.
+    """
+    try:
+        return Settings.read(index_dir)
+    except ValueError as error:
+        raise CatalogueError(
+            f"the index {index_dir} is damaged: {error}; mend it with '{REPAIR}'"
+        ) from error
 
 
 @contextmanager
@@ -88,12 +101,7 @@ def reading_connection(index_dir: Path, database: str | None = None) -> Iterator
             FineTag's.
     """
     with plain_errors(index_dir):
-        try:
-            settings = Settings.read(index_dir)
-        except ValueError as error:
-            raise CatalogueError(
-                f"the index {index_dir} is damaged: {error}; mend it with 'finetag-index repair'"
-            ) from error
+        settings = read_settings(index_dir)
         if settings is None:
             raise CatalogueError(f"there is no index in {index_dir}; make one with '{BUILD}'")
         engine = _engine(index_dir, settings, database, _sqlite_to_read)
@@ -221,6 +229,17 @@ def _alembic(connection: Connection) -> Config:
     return config
 
 
+def bytes_elsewhere(connection: Connection) -> int:
+    """Return the size of the tables in PostgreSQL; 0 for SQLite, whose file is in the folder."""
+    if connection.dialect.name != "postgresql":
+        return 0
+    size = text(
+        "SELECT sum(pg_total_relation_size(oid)) FROM pg_class "
+        "WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace"
+    )
+    return int(connection.scalar(size) or 0)
+
+
 @contextmanager
 def plain_errors(index_dir: Path) -> Iterator[None]:
     """Turn errors of the disk and the database into one line for users."""
@@ -233,7 +252,7 @@ def plain_errors(index_dir: Path) -> Iterator[None]:
             raise
         raise CatalogueError(
             f"the database of the index {index_dir} is damaged ({_line(error.orig)}); "
-            "mend it with 'finetag-index repair'"
+            f"mend it with '{REPAIR}'"
         ) from error
     except OSError as error:
         raise CatalogueError(_cannot(index_dir, error.strerror or str(error))) from error

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, CursorResult, Row, Select, func, select
+from sqlalchemy import Connection, CursorResult, Row, Select, select
 
 from finetag_model.embedder import ModelInfo
 from finetag_model.vocabulary import Vocabulary
@@ -40,7 +40,7 @@ from indexer.manifest import (
 )
 from indexer.quantise import cutoff
 from indexer.records import encode
-from indexer.schema import embedding, field, image
+from indexer.schema import count_images, embedding, field, image
 from indexer.state import read_state
 
 BLOCK = 4096
@@ -66,7 +66,7 @@ def write_generation(
     shutil.rmtree(final, ignore_errors=True)  # of a publication that was never committed
     partial.mkdir()
     try:
-        rows = connection.scalar(select(func.count()).select_from(image)) or 0
+        rows = count_images(connection)
         write_files(connection, partial, model, rows, progress)
         progress(rows, rows, "preparing searches")
         approximation = _approximate(partial, index_dir, number - 1, model, rows)

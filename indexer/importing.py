@@ -22,7 +22,7 @@ from finetag_model.vocabulary import Vocabulary
 from indexer.control import Progress, no_progress
 from indexer.manifest import model_of
 from indexer.publish import publication
-from indexer.report import count
+from indexer.report import count, first_of
 from indexer.schema import field as field_table
 from indexer.schema import image
 from indexer.tables import Cell, read_table
@@ -31,7 +31,6 @@ from indexer.writer import Writer, open_writer
 SEPARATOR = "|"
 """Between the values of one group in one cell."""
 _AT_ONCE = 500
-_SHOWN = 20
 
 
 @dataclass
@@ -78,9 +77,7 @@ class ImportReport:
         ]
         if self.problems:
             lines.append(f"{count(len(self.problems), 'problem')}:")
-            lines += [f"  {printable(problem)}" for problem in self.problems[:_SHOWN]]
-        if len(self.problems) > _SHOWN:
-            lines.append(f"  and {len(self.problems) - _SHOWN:,} more: --json lists all")
+            lines += first_of([printable(problem) for problem in self.problems])
         return "\n".join(lines)
 
 

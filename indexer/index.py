@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from finetag_model.errors import CatalogueError
-from indexer.layout import Pointer, generation_dir, hold, is_index
+from indexer.layout import BUILD, REPAIR, Pointer, generation_dir, hold, is_index
 from indexer.manifest import (
     IMAGE_IDS,
     IVF,
@@ -34,9 +34,6 @@ from indexer.records import ImageRecord, Records
 
 if TYPE_CHECKING:
     from indexer.vectors import Vectors
-
-BUILD = "finetag-index build CATALOGUE"
-REPAIR = "finetag-index repair"
 
 # NumPy reads headers by `ast`, which up to Python 3.11.7 fails in several threads at a time.
 _parsing = Lock()

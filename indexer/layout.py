@@ -18,6 +18,9 @@ from pathlib import Path
 from finetag_model.errors import CatalogueError
 from finetag_model.files import replacing
 
+BUILD = "finetag-index build CATALOGUE"
+REPAIR = "finetag-index repair"
+
 INDEX_NAME = ".finetag"
 DATABASE = "catalogue.db"
 SEAL = "catalogue.db.sha256"

@@ -32,7 +32,7 @@ from indexer.generation import write_generation
 from indexer.layout import Pointer, generation_dir
 from indexer.manifest import Manifest, model_fields
 from indexer.scan import Failure
-from indexer.schema import catalogue, embedding, failure, field, found, image, reading
+from indexer.schema import catalogue, count_images, embedding, failure, field, found, image, reading
 from indexer.writer import Writer
 
 
@@ -62,9 +62,9 @@ def publication(writer: Writer, model: ModelInfo) -> Iterator[Connection]:
         yield connection
         _drop_unused_embeddings(connection, model.digest)
         write_generation(connection, writer.index_dir, writer.root, number, model, writer.progress)
-        values = {"current_generation": number, "model": model_fields(model)}
-        connection.execute(update(catalogue).values(values))
-    writer.generation, writer.model = number, model_fields(model)
+        fields = model_fields(model)
+        connection.execute(update(catalogue).values(current_generation=number, model=fields))
+    writer.generation, writer.model = number, fields
     writer.point()
 
 
@@ -214,7 +214,7 @@ def _serves(writer: Writer, model: ModelInfo) -> bool:
     if writer.generation is None:
         return False
     with writer.connection.begin():
-        rows = writer.connection.scalar(select(func.count()).select_from(image)) or 0
+        rows = count_images(writer.connection)
     folder = generation_dir(writer.index_dir, writer.generation)
     try:
         pointer = Pointer.read(writer.index_dir)

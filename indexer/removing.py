@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, and_, delete, func, or_, select
+from sqlalchemy import delete, or_, select
 
 from finetag_model.errors import DataError
 from indexer.control import Progress, no_progress
 from indexer.manifest import model_of
 from indexer.publish import publication
 from indexer.report import count
-from indexer.schema import excluded, field, image
+from indexer.schema import count_images, excluded, field, image, is_below
 from indexer.writer import Writer, open_writer
 
 
@@ -75,7 +75,7 @@ def delete_images(
             raise DataError(f"the index {index_dir} holds no image yet")
         with writer.connection.begin():
             deleted = sorted(_named(writer, paths, ids))
-            left = _number(writer.connection) - len(deleted)
+            left = count_images(writer.connection) - len(deleted)
         if not left:
             raise DataError(f"that would leave no image in {index_dir}; delete that folder instead")
         with publication(writer, model_of(writer.model)) as connection:
@@ -96,8 +96,7 @@ def _named(writer: Writer, paths: Sequence[str], ids: Sequence[int]) -> set[str]
         named.add(found)
     for path in paths:
         relative = path.removeprefix(f"{writer.root}/").rstrip("/")
-        below = and_(image.c.path > f"{relative}/", image.c.path < f"{relative}0")  # 0 follows /
-        query = select(image.c.path).where(or_(image.c.path == relative, below))
+        query = select(image.c.path).where(or_(image.c.path == relative, is_below(relative)))
         some = writer.connection.scalars(query).all()
         if not some:
             raise DataError(
@@ -106,7 +105,3 @@ def _named(writer: Writer, paths: Sequence[str], ids: Sequence[int]) -> set[str]
             )
         named.update(some)
     return named
-
-
-def _number(connection: Connection) -> int:
-    return connection.scalar(select(func.count()).select_from(image)) or 0

@@ -17,9 +17,9 @@ from finetag_model.embedder import Embedder
 from finetag_model.errors import CatalogueError
 from indexer.building import update
 from indexer.control import Progress, ShouldStop, never, no_progress
-from indexer.database import BUILD, plain_errors
+from indexer.database import plain_errors
 from indexer.index import Index
-from indexer.layout import DAMAGED, DATABASE, GENERATIONS, SEAL, SETTINGS
+from indexer.layout import BUILD, DAMAGED, DATABASE, GENERATIONS, SEAL, SETTINGS
 from indexer.lock import writer_lock
 from indexer.manifest import RECORDS, STATE, Manifest, model_fields, model_of
 from indexer.publish import publication

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -135,14 +135,13 @@ class BuildReport:
             )
         if self.skipped:
             lines.append(f"{count(len(self.skipped), 'file')} skipped:")
-            lines += [
-                f"  {printable(item.path)}: {printable(item.reason)}"
-                + _QUARANTINED * item.quarantined
-                for item in self.skipped[:_SHOWN]
-            ]
-        if len(self.skipped) > _SHOWN:
-            more = len(self.skipped) - _SHOWN
-            lines.append(f"  and {more:,} more: --json lists all")
+            lines += first_of(
+                [
+                    f"{printable(item.path)}: {printable(item.reason)}"
+                    + _QUARANTINED * item.quarantined
+                    for item in self.skipped
+                ]
+            )
         return "\n".join(lines)
 
     def _rates(self) -> str:
@@ -159,6 +158,14 @@ class BuildReport:
 
 def _stages(stages: Stages) -> Mapping[str, Stage]:
     return vars(stages)
+
+
+def first_of(lines: Sequence[str]) -> list[str]:
+    """Return the first 20 lines, indented, and one that says how many more there are."""
+    shown = [f"  {line}" for line in lines[:_SHOWN]]
+    if len(lines) > _SHOWN:
+        shown.append(f"  and {len(lines) - _SHOWN:,} more: --json lists all")
+    return shown
 
 
 def count(number: int, noun: str) -> str:

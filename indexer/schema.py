@@ -12,12 +12,17 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    ColumnElement,
+    Connection,
     Integer,
     LargeBinary,
     MetaData,
     String,
     Table,
     Text,
+    and_,
+    func,
+    select,
 )
 from sqlalchemy.dialects import postgresql
 
@@ -104,3 +109,13 @@ found = Table(
 )
 """The files that the running command has found in the catalogue folder. Lives as long as its
 connection does."""
+
+
+def count_images(connection: Connection) -> int:
+    """Return how many images there are, in the caller's transaction."""
+    return connection.scalar(select(func.count()).select_from(image)) or 0
+
+
+def is_below(folder: str) -> ColumnElement[bool]:
+    """Return the condition that an image lies in a folder of the catalogue, or deeper."""
+    return and_(image.c.path > f"{folder}/", image.c.path < f"{folder}0")  # 0 follows /

@@ -19,7 +19,7 @@ from finetag_model.files import replacing
 from indexer.control import Progress, no_progress
 from indexer.database import plain_errors
 from indexer.index import Index
-from indexer.layout import CURRENT, GENERATIONS, fsync, prepare
+from indexer.layout import CURRENT, GENERATIONS, REPAIR, fsync, prepare
 from indexer.manifest import FILES, IVF, MANIFEST
 from indexer.publish import publication
 from indexer.refill import refill
@@ -77,7 +77,7 @@ def snapshot(index_dir: Path, file: Path, *, progress: Progress = no_progress) -
     folder, number = index.folder, index.manifest.generation
     if damaged := index.manifest.damaged(folder):
         raise CatalogueError(
-            f"the index {index_dir} is damaged: {damaged[0]}; mend it with 'finetag-index repair'"
+            f"the index {index_dir} is damaged: {damaged[0]}; mend it with '{REPAIR}'"
         )
     try:
         with replacing(file) as partial:

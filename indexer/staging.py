@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 
 from indexer.scan import Candidate, Failure
-from indexer.schema import embedding, excluded, failure, found, image, reading
+from indexer.schema import embedding, excluded, failure, found, image, is_below, reading
 from indexer.writer import Writer
 
 _AT_ONCE = 1000
@@ -77,8 +77,9 @@ def keep_unreachable(connection: Connection, model_digest: str, failures: list[F
     columns = [image.c[name] for name in (*_SAME, "content_hash")]
     with connection.begin():
         for folder in (each.path for each in failures if each.is_folder):
-            below = and_(image.c.path > f"{folder}/", image.c.path < f"{folder}0")  # 0 follows /
-            rows = select(*columns).where(below, _embedded(image.c.content_hash, model_digest))
+            rows = select(*columns).where(
+                is_below(folder), _embedded(image.c.content_hash, model_digest)
+            )
             insert = found.insert().from_select([*found.c], rows)
             counted = insert.execution_options(preserve_rowcount=True)
             kept += connection.execute(counted).rowcount

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, func, select, text
+from sqlalchemy import Connection, func, select
 
 from indexer.control import Progress, no_progress
-from indexer.database import reading_connection
+from indexer.database import bytes_elsewhere, reading_connection
 from indexer.index import Index
 from indexer.layout import DATABASE, generation_dir
 from indexer.manifest import IMAGE_IDS, MASKS, OFFSETS, RECORDS, SCORES
@@ -66,7 +66,7 @@ def statistics(
         quarantined = _quarantined(connection)
         deleted = connection.scalar(select(func.count()).select_from(excluded)) or 0
         fields = _fields(connection)
-        sizes = _bytes(index_dir, manifest.generation, _database_bytes(connection))
+        sizes = _bytes(index_dir, manifest.generation, bytes_elsewhere(connection))
     kept = sum(sizes.values()) - sizes["other generations"]
     return Statistics(
         index=index_dir,
@@ -142,17 +142,6 @@ def _fields(connection: Connection) -> dict[str, int]:
     query = select(field.c.fields).join(image, image.c.path == field.c.path)
     streamed = connection.scalars(query.execution_options(yield_per=10_000))
     return dict(sorted(Counter(name for fields in streamed for name in fields).items()))
-
-
-def _database_bytes(connection: Connection) -> int:
-    """Return the size of the tables in PostgreSQL; SQLite's file is seen in the folder."""
-    if connection.dialect.name != "postgresql":
-        return 0
-    size = text(
-        "SELECT sum(pg_total_relation_size(oid)) FROM pg_class "
-        "WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace"
-    )
-    return int(connection.scalar(size) or 0)
 
 
 def _bytes(index_dir: Path, generation: int, database: int) -> dict[str, int]:

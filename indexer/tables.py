@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from finetag_model.errors import DataError
+from finetag_model.parquet import require_pyarrow
 
 Cell = str | int | float | bool | list[str] | None
 """None and the empty text both say that nothing is known."""
@@ -33,6 +34,7 @@ def read_table(path: Path) -> Iterator[tuple[str, Mapping[str, Cell]]]:
 
     Raises:
         DataError: the file cannot be read, or a cell is nothing that can be kept.
+        UsageError: it is Parquet, and pyarrow is not installed.
     """
     kinds = {".csv": _csv, ".jsonl": _json_lines, ".ndjson": _json_lines, ".parquet": _parquet}
     read = kinds.get(path.suffix.lower())
@@ -104,13 +106,9 @@ def _json_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _parquet(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    try:
-        from pyarrow.parquet import ParquetFile  # noqa: PLC0415  (an extra)
-    except ImportError:
-        raise DataError(
-            f"{path} is read with pyarrow, which is not installed; "
-            "install it: pip install 'finetag[parquet]'"
-        ) from None
+    require_pyarrow(path)
+    from pyarrow.parquet import ParquetFile  # noqa: PLC0415
+
     number = 0
     with ParquetFile(path) as file:
         for batch in file.iter_batches():

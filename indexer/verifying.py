@@ -25,7 +25,7 @@ from indexer.control import Progress, no_progress
 from indexer.database import connected, plain_errors
 from indexer.generation import write_files
 from indexer.index import Index
-from indexer.layout import DATABASE, GENERATIONS, SEAL, Pointer, generation_dir, is_index
+from indexer.layout import DATABASE, GENERATIONS, REPAIR, SEAL, Pointer, generation_dir, is_index
 from indexer.lock import writer_lock
 from indexer.manifest import MANIFEST, STATE, Checksum, Manifest, model_fields
 from indexer.report import count
@@ -76,7 +76,7 @@ class Verification:
             lines.append("  every file and every row is as it was written")
         lines += [f"  {printable(each)}" for each in wrong[:_SHOWN]]
         if wrong:
-            lines.append("mend it with 'finetag-index repair'")
+            lines.append(f"mend it with '{REPAIR}'")
         if self.catalogue:
             lines.append(f"{count(len(self.catalogue), 'image file')} not as indexed:")
             lines += [f"  {printable(each)}" for each in self.catalogue[:_SHOWN]]

@@ -16,8 +16,8 @@ from sqlalchemy import Connection, select, update
 
 from finetag_model.errors import CatalogueError
 from indexer.control import Progress, no_progress
-from indexer.database import BUILD, connected, new_settings, plain_errors
-from indexer.layout import Pointer, generation_dir, is_index, prepare, sweep
+from indexer.database import connected, new_settings, plain_errors, read_settings
+from indexer.layout import BUILD, REPAIR, Pointer, generation_dir, is_index, prepare, sweep
 from indexer.lock import writer_lock
 from indexer.manifest import MANIFEST, Checksum, Manifest
 from indexer.schema import catalogue
@@ -57,7 +57,7 @@ class Writer:
             if is_intact(self.index_dir) is False:
                 raise CatalogueError(
                     f"the database of the index {self.index_dir} is damaged; "
-                    "mend it with 'finetag-index repair'"
+                    f"mend it with '{REPAIR}'"
                 )
             break_seal(self.index_dir)
         with self.connection.begin():
@@ -115,12 +115,7 @@ def open_writer(
 
 
 def _settings(index_dir: Path, database: str | None) -> Settings:
-    try:
-        settings = Settings.read(index_dir)
-    except ValueError as error:
-        raise CatalogueError(
-            f"the index {index_dir} is damaged: {error}; mend it with 'finetag-index repair'"
-        ) from error
+    settings = read_settings(index_dir)
     if settings is None:
         settings = new_settings(database)
         settings.write(index_dir)
@@ -172,8 +167,9 @@ def _writer(
 
 def _recovered(writer: Writer) -> Writer:
     """Finish what a killed command had decided, and tidy what it had not."""
-    sweep(writer.index_dir, {writer.generation, _pointed_to(writer.index_dir)})
-    if writer.generation is not None and _pointed_to(writer.index_dir) != writer.generation:
+    pointed_to = _pointed_to(writer.index_dir)
+    sweep(writer.index_dir, {writer.generation, pointed_to})
+    if writer.generation is not None and writer.generation != pointed_to:
         try:
             Manifest.load(generation_dir(writer.index_dir, writer.generation))
         except (ValueError, OSError):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +44,18 @@ def catalogue(tmp_path: Path, paint: Callable[..., Path]) -> Path:
     paint(root / "sub" / "d.png", "grey", "white")
     paint(root / "sub" / "deeper" / "e.png", "white", "red")
     return root
+
+
+@pytest.fixture
+def readable() -> Iterator[Path]:
+    """Make a folder that every user may enter, unlike pytest's own."""
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o755)
+    yield folder
+    for path in (folder, *folder.rglob("*")):
+        if path.is_dir():
+            path.chmod(0o755)
+    shutil.rmtree(folder)
 
 
 @pytest.fixture

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
 import sqlite3
 import stat
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from threading import Event, Thread
@@ -49,18 +46,6 @@ rows, _ = index.search(np.eye(1, 7, dtype=np.float32), 9)
 print(rows.size, *[image.path for image in index.images(range(index.rows))])
 """
 QUERY = np.eye(1, 7, dtype=np.float32)
-
-
-@pytest.fixture
-def readable() -> Iterator[Path]:
-    """Make a folder that every user may enter, unlike pytest's own."""
-    folder = Path(tempfile.mkdtemp())
-    folder.chmod(0o755)
-    yield folder
-    for path in (folder, *folder.rglob("*")):
-        if path.is_dir():
-            path.chmod(0o755)
-    shutil.rmtree(folder)
 
 
 def read_without_the_right_to_write(index_dir: Path) -> str:

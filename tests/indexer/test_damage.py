@@ -6,11 +6,10 @@ import errno
 import json
 import os
 import re
-import resource
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -22,19 +21,9 @@ from indexer import Index, build, generation, vectors
 from indexer.manifest import FILES
 from indexer.seal import is_intact
 from tests.databases import sqlite_alone
+from tests.indexer.full_disk import no_file_larger_than
 
 QUERY = np.eye(1, 7, dtype=np.float32)
-
-
-@contextmanager
-def no_file_larger_than(size: int) -> Iterator[None]:
-    """Make writes fail past a size, as a full disk does; nothing is simulated in Python."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def use(index_dir: Path) -> None:

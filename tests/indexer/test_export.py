@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import resource
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +16,7 @@ from finetag_model.errors import FineTagError, UsageError
 from indexer import Index, build
 from indexer import export as module
 from indexer.export import export
-
-
-@contextmanager
-def no_file_larger_than(size: int) -> Iterator[None]:
-    """Make writes fail past a size, as a full disk does; nothing is simulated in Python."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+from tests.indexer.full_disk import no_file_larger_than
 
 
 @pytest.fixture

@@ -8,8 +8,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -175,18 +174,6 @@ def test_the_connection_is_for_reading_alone(
         reading_connection(index_dir) as connection,
     ):
         connection.execute(image.delete())
-
-
-@pytest.fixture
-def readable() -> Iterator[Path]:
-    """Make a folder that every user may enter, unlike pytest's own."""
-    folder = Path(tempfile.mkdtemp())
-    folder.chmod(0o755)
-    yield folder
-    for path in (folder, *folder.rglob("*")):
-        if path.is_dir():
-            path.chmod(0o755)
-    shutil.rmtree(folder)
 
 
 def test_who_may_not_write_may_ask(catalogue: Path, readable: Path, color_embedder: Any) -> None:
