@@ -289,6 +289,7 @@ class _Build:
                 "height": picture.height,
                 "scores": scores.tobytes(),
                 "visual": visual.astype("<f4").tobytes(),
+                "perceptual": picture.perceptual,
             }
             for (content_hash, picture), scores, visual in zip(
                 pictures.items(), to_bytes(result.scores), result.visual, strict=True

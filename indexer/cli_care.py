@@ -113,32 +113,18 @@ def compact_command(index_dir: Path | None, database: str | None, as_json: bool)
 
 
 @click.command("stats")
-@click.option(
-    "--near",
-    type=click.FloatRange(0, 1, min_open=True),
-    metavar="SIMILARITY",
-    help="Also group images at least so alike; takes minutes from 100,000 images on.  "
-    "[default: 0.99 up to 50,000 images]",
-)
 @existing_index_option
 @database_option
 @json_option
-def stats_command(
-    near: float | None, index_dir: Path | None, database: str | None, as_json: bool
-) -> None:
+def stats_command(index_dir: Path | None, database: str | None, as_json: bool) -> None:
     """Say what the index holds.
 
-    That is images, duplicates, skipped files, metadata, bytes.
+    That is images, duplicates and near duplicates, skipped files, metadata, bytes.
     """
-    from indexer.index import Index  # noqa: PLC0415
-    from indexer.near_duplicates import THRESHOLD  # noqa: PLC0415
     from indexer.statistics import statistics  # noqa: PLC0415
 
-    folder = find_index(index_dir)
-    if near is None and Index.open(folder).rows <= 50_000:
-        near = THRESHOLD
-    with shown("comparing", "pairs of images") as progress:
-        report = statistics(folder, near=near, database=database, progress=progress)
+    with shown("comparing", "steps") as progress:
+        report = statistics(find_index(index_dir), database=database, progress=progress)
     print_report(report, as_json)
 
 

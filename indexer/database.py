@@ -26,7 +26,7 @@ from indexer.settings import Settings
 if TYPE_CHECKING:
     from alembic.config import Config
 
-REVISION = "0002"
+REVISION = "0003"
 """The newest migration."""
 
 _LOCK_TIMEOUT = 30.0  # seconds

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from finetag_model.errors import ImageError
 from finetag_model.images import decode, to_pixels
+from indexer.perceptual import perceptual_hash
 
 MAX_BYTES = 1 << 30
 """Larger files are refused: each is read into memory as a whole."""
@@ -20,11 +21,12 @@ MAX_BYTES = 1 << 30
 
 @dataclass(frozen=True)
 class Picture:
-    """What the network needs of an image, and its upright size in pixels."""
+    """What the network needs of an image, its upright size in pixels, its perceptual hash."""
 
     pixels: NDArray[np.uint8]
     width: int
     height: int
+    perceptual: bytes | None
 
 
 def read_bytes(path: Path, size: int) -> bytes:
@@ -49,4 +51,4 @@ def read_picture(data: bytes, side: int) -> Picture:
         ImageError: they are not an image that can be read.
     """
     image, (width, height) = decode(data, at_least=side)
-    return Picture(to_pixels(image, side), width, height)
+    return Picture(to_pixels(image, side), width, height, perceptual_hash(image))

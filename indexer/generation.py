@@ -1,7 +1,7 @@
 """Writing a generation: the database's rows turned into the files that searches read.
 
 Reading them is the business of `index`. Memory does not grow with the number of images, but for
-an id and an offset each.
+an id, an offset and a perceptual hash each.
 """
 
 from __future__ import annotations
@@ -26,11 +26,13 @@ from indexer.control import Progress
 from indexer.layout import fsync, generation_dir, partial_dir
 from indexer.manifest import (
     FILES,
+    HASH_BYTES,
     IMAGE_IDS,
     IVF,
     MANIFEST,
     MASKS,
     OFFSETS,
+    PERCEPTUAL,
     RECORDS,
     SCORES,
     STATE,
@@ -100,6 +102,7 @@ def write_files(
     if tables.row != rows:
         raise RuntimeError(f"{rows - tables.row} images have no embedding")
     _save(folder / IMAGE_IDS, tables.ids)
+    _save(folder / PERCEPTUAL, tables.perceptual)
     _save(folder / OFFSETS, tables.offsets)
 
 
@@ -146,7 +149,7 @@ def _query(model: ModelInfo) -> Select[*tuple[Any, ...]]:
 
 
 class _Tables:
-    """Scores, masks and records, open for writing; ids and offsets, in memory."""
+    """Scores, masks and records, open for writing; ids, offsets and hashes, in memory."""
 
     def __init__(self, stack: ExitStack, folder: Path, model: ModelInfo, rows: int) -> None:
         def opened(name: str) -> BinaryIO:
@@ -156,6 +159,7 @@ class _Tables:
         self.row = 0
         self.ids = np.empty(rows, dtype=np.int64)
         self.offsets = np.zeros(rows + 1, dtype=np.int64)
+        self.perceptual = np.empty((rows, HASH_BYTES), dtype=np.uint8)
         self._vocabulary = model.vocabulary
         self._cutoffs = np.array([cutoff(float(each)) for each in model.thresholds])
         self._scores = _Columns(opened(SCORES), attributes, rows)
@@ -165,6 +169,8 @@ class _Tables:
     def add(self, block: Sequence[Row[*tuple[Any, ...]]]) -> None:
         part = slice(self.row, self.row + len(block))
         self.ids[part] = [row.id for row in block]
+        hashes = b"".join(row.perceptual or of_bytes(row.content_hash) for row in block)
+        self.perceptual[part] = np.frombuffer(hashes, np.uint8).reshape(len(block), HASH_BYTES)
         joined = b"".join(row.scores for row in block)
         scores = np.frombuffer(joined, np.uint8).reshape(len(block), -1).T.copy()
         passes = scores >= self._cutoffs[:, np.newaxis]
@@ -201,6 +207,11 @@ class _Columns:
             at = self._start + column * self._length + row
             if os.pwrite(self._file.fileno(), part.tobytes(), at) != len(part):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # a part was written
+
+
+def of_bytes(content_hash: str) -> bytes:
+    """Return what stands in for a perceptual hash that is missing: only a copy's is near it."""
+    return bytes.fromhex(content_hash)[:HASH_BYTES]
 
 
 def outrank(

@@ -20,11 +20,13 @@ from numpy.typing import NDArray
 from finetag_model.errors import CatalogueError
 from indexer.layout import BUILD, REPAIR, Pointer, generation_dir, hold, is_index
 from indexer.manifest import (
+    HASH_BYTES,
     IMAGE_IDS,
     IVF,
     MANIFEST,
     MASKS,
     OFFSETS,
+    PERCEPTUAL,
     RECORDS,
     SCORES,
     VISUAL,
@@ -70,6 +72,7 @@ class Index:
         self._ids = _mapped(folder / IMAGE_IDS, np.int64, (rows,))
         self._scores = _mapped(folder / SCORES, np.uint8, (attributes, rows))
         self._masks = _mapped(folder / MASKS, np.uint8, (attributes, (rows + 7) // 8))
+        self._perceptual = _mapped(folder / PERCEPTUAL, np.uint8, (rows, HASH_BYTES))
         offsets = _mapped(folder / OFFSETS, np.int64, (rows + 1,))
         lines = np.memmap(folder / RECORDS, np.uint8, mode="r")
         self._records = Records(np.asarray(lines), offsets, self.root)
@@ -194,6 +197,15 @@ class Index:
     def vectors_of(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return the visual vectors of some rows; float32 of shape (number of rows, D)."""
         return self._vectors.take(rows)
+
+    @property
+    def perceptual(self) -> NDArray[np.uint8]:
+        """The perceptual hashes of all rows; uint8 (rows, 16), memory-mapped.
+
+        Rows that have none, see `perceptual`, have a hash of their file's bytes instead.
+        """
+        hashes: NDArray[np.uint8] = self._perceptual
+        return hashes
 
     @cached_property
     def _vectors(self) -> Vectors:

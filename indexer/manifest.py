@@ -19,7 +19,7 @@ from finetag_model.errors import DataError
 from finetag_model.vocabulary import Vocabulary
 from indexer.approximation import Approximation
 
-FORMAT = 2
+FORMAT = 3
 """Of the generation's files; one of another format is written anew by the next update."""
 
 MANIFEST = "manifest.json"
@@ -27,12 +27,15 @@ VISUAL = "visual.faiss"
 SCORES = "scores.npy"
 MASKS = "masks.npy"
 IMAGE_IDS = "image_ids.npy"
+PERCEPTUAL = "perceptual.npy"
+HASH_BYTES = 16
+"""Of a perceptual hash."""
 RECORDS = "records.jsonl"
 OFFSETS = "record_offsets.npy"
 STATE = "state.json"
 IVF = "visual.ivf"
 """Only where the manifest tells of an approximate index."""
-FILES = (VISUAL, SCORES, MASKS, IMAGE_IDS, RECORDS, OFFSETS, STATE)
+FILES = (VISUAL, SCORES, MASKS, IMAGE_IDS, PERCEPTUAL, RECORDS, OFFSETS, STATE)
 _METRIC = "cosine"
 _PREPROCESSING = "upright, sRGB over white, squashed to a square by bilinear interpolation"
 

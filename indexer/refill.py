@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from sqlalchemy import Connection, delete, insert
 
-from indexer.generation import BLOCK
+from indexer.generation import BLOCK, of_bytes
 from indexer.index import Index
 from indexer.manifest import RECORDS, STATE
 from indexer.records import ImageRecord, decode
@@ -69,12 +69,14 @@ def _embeddings(
     attributes = range(len(source.manifest.vocabulary))
     scores = np.stack([source.scores(position)[start:stop] for position in attributes], axis=1)
     visual = source.vectors(start, stop)
+    perceptual = source.perceptual[start:stop]
     for i, record in enumerate(records):
         digest = bytes.fromhex(record.content_hash)
         if digest in done:
             continue
         done.add(digest)
         predicted = record.predicted
+        own = perceptual[i].tobytes()
         yield {
             "content_hash": record.content_hash,
             "model_digest": source.manifest.model.digest,
@@ -82,4 +84,5 @@ def _embeddings(
             "height": record.height,
             "scores": bytes.fromhex(predicted) if predicted else scores[i].tobytes(),
             "visual": visual[i].astype("<f4").tobytes(),
+            "perceptual": None if own == of_bytes(record.content_hash) else own,
         }

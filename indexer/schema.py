@@ -62,6 +62,7 @@ embedding = Table(
     Column("height", Integer, nullable=False),
     Column("scores", LargeBinary, nullable=False),  # uint8 (N,)
     Column("visual", LargeBinary, nullable=False),  # float32 (D,), little-endian, as given
+    Column("perceptual", LargeBinary),  # null if the picture is too plain, or of an older index
 )
 """What one model made of one content, however many files have that content."""
 

@@ -20,7 +20,7 @@ from indexer.database import bytes_elsewhere, reading_connection
 from indexer.index import Index
 from indexer.layout import DATABASE, generation_dir
 from indexer.manifest import IMAGE_IDS, MASKS, OFFSETS, RECORDS, SCORES
-from indexer.near_duplicates import THRESHOLD, groups
+from indexer.near_duplicates import groups
 from indexer.schema import excluded, failure, field, image
 from indexer.statistics_report import Alike, Group, Quarantined, Statistics
 
@@ -41,7 +41,6 @@ _PARTS = {
 def statistics(
     index_dir: Path,
     *,
-    near: float | None = THRESHOLD,
     database: str | None = None,
     progress: Progress = no_progress,
 ) -> Statistics:
@@ -49,10 +48,9 @@ def statistics(
 
     Args:
         index_dir: its folder.
-        near: the cosine similarity from which two images are near duplicates; see
-            `near_duplicates` for what it finds and how long it takes. None leaves them out.
         database: URL of its PostgreSQL database once more, for the password in it.
-        progress: called with how many pairs of images are compared and how many there are.
+        progress: called with how many steps of the search for near duplicates are done, and
+            how many there are.
 
     Raises:
         CatalogueError: there is no index, it is damaged, or its database cannot be read.
@@ -79,8 +77,7 @@ def statistics(
         images=index.rows,
         contents=contents,
         duplicates=duplicates,
-        near=near,
-        near_duplicates=None if near is None else _near(index, near, progress),
+        near_duplicates=_near(index, progress),
         bytes=sizes,
         bytes_per_image=round(kept / index.rows, 1),
         failures=failures,
@@ -111,8 +108,8 @@ def _duplicates(connection: Connection) -> Alike:
     return Alike(count, int(images), tuple(largest))
 
 
-def _near(index: Index, threshold: float, progress: Progress) -> Alike:
-    of = groups(index, threshold, progress=progress)
+def _near(index: Index, progress: Progress) -> Alike:
+    of = groups(index, progress=progress)
     firsts, sizes = np.unique(of, return_counts=True)
     firsts, sizes = firsts[sizes > 1], sizes[sizes > 1]
     largest = [

@@ -66,8 +66,6 @@ class Statistics:
         images: how many it holds.
         contents: how many of them differ in their bytes.
         duplicates: groups of files of the same bytes.
-        near: the cosine similarity from which two images are called near duplicates; None if
-            they were not looked for.
         near_duplicates: groups of near duplicates, files of the same bytes among them.
         bytes: on disk, by part: `database`, `vectors`, `scores`, `masks`, `records`, the `rest`,
             and `other generations`.
@@ -90,8 +88,7 @@ class Statistics:
     images: int
     contents: int
     duplicates: Alike
-    near: float | None
-    near_duplicates: Alike | None
+    near_duplicates: Alike
     bytes: Mapping[str, int]
     bytes_per_image: float
     failures: Mapping[str, int]
@@ -115,13 +112,10 @@ class Statistics:
             f"  {self.contents:,} different contents; "
             f"{_counted(self.duplicates, 'the same bytes')}",
             *_largest(self.duplicates),
+            f"  {_counted(self.near_duplicates, 'nearly the same picture')}",
+            *_largest(self.near_duplicates),
+            f"{_size(total)} on disk, {_size(self.bytes_per_image)} an image",
         ]
-        if self.near_duplicates is not None:
-            lines.append(
-                f"  {_counted(self.near_duplicates, f'a similarity of {self.near:g} or more')}"
-            )
-            lines += _largest(self.near_duplicates)
-        lines.append(f"{_size(total)} on disk, {_size(self.bytes_per_image)} an image")
         lines += _table((name, _size(size)) for name, size in self.bytes.items())
         lines.append(
             f"{sum(self.failures.values()):,} files skipped, {len(self.quarantined):,} of them "

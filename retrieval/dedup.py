@@ -1,6 +1,6 @@
 """Near duplicates folded into the best of them: a page of hits that shows each thing once.
 
-What counts as a near duplicate is `indexer.near_duplicates`' threshold; there, whole catalogues
+What counts as a near duplicate is the rule of `indexer.near_duplicates`; there, whole catalogues
 are grouped.
 """
 
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer import Index
-from indexer.near_duplicates import THRESHOLD
+from indexer.near_duplicates import are_alike
 
 
 @dataclass(frozen=True)
@@ -53,18 +53,18 @@ def fold(
     while True:
         fetch = min(2 * fetch, total)
         ranking = rank(fetch)
-        kept, folded = _unlike(index.vectors_of(ranking.rows))
+        kept, folded = _unlike(index, ranking.rows)
         if len(kept) >= limit or fetch == total:
             return ranking.only(kept[:limit]), folded[:limit].tolist()
 
 
-def _unlike(vectors: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the places of vectors unlike all kept before, and how many each stands for."""
+def _unlike(index: Index, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the places of rows unlike all kept before, and how many each stands for."""
     kept: list[int] = []
-    folded = np.zeros(len(vectors), dtype=np.int64)
-    for i, vector in enumerate(vectors):
-        alike = vectors[kept] @ vector
-        if kept and alike.max() >= THRESHOLD:
+    folded = np.zeros(len(rows), dtype=np.int64)
+    for i, row in enumerate(rows):
+        alike = are_alike(index, rows[kept], np.full(len(kept), row))
+        if alike.any():
             folded[kept[int(alike.argmax())]] += 1
         else:
             kept.append(i)

@@ -38,6 +38,7 @@ FIRST_FORMAT = (
     "UNIQUE (path))",
     "CREATE INDEX ix_image_content_hash ON image (content_hash)",
 )
+EMBEDDINGS = "SELECT content_hash, model_digest, width, height, scores, visual FROM embedding"
 
 
 @pytest.fixture
@@ -57,7 +58,7 @@ def first_format(catalogue: Path, index_dir: Path, color_embedder: Any) -> Path:
         with closing(sqlite3.connect(new / DATABASE)) as made:
             for row in made.execute("SELECT * FROM image"):
                 database.execute("INSERT INTO image VALUES (? + 100, ?, ?, ?, ?)", row)
-            for row in made.execute("SELECT * FROM embedding"):
+            for row in made.execute(EMBEDDINGS):
                 database.execute("INSERT INTO embedding VALUES (?, ?, ?, ?, ?, ?)", row)
     return index_dir
 
