@@ -5,6 +5,7 @@ Importing this package imports neither FAISS, nor Pillow, nor a network.
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from indexer.index import Index
@@ -14,9 +15,14 @@ from indexer.quantise import cutoff
 from indexer.records import ImageRecord
 
 if TYPE_CHECKING:
-    from indexer.building import build
+    from indexer.building import add, build, update
+    from indexer.compacting import compact
+    from indexer.importing import import_fields
+    from indexer.removing import delete_images
+    from indexer.repairing import repair
     from indexer.report import BuildReport
     from indexer.scan import Failure
+    from indexer.verifying import verify
 
 __all__ = [
     "BuildReport",
@@ -24,18 +30,32 @@ __all__ = [
     "ImageRecord",
     "Index",
     "Manifest",
+    "add",
     "build",
+    "compact",
     "cutoff",
+    "delete_images",
     "find_index",
+    "import_fields",
     "index_to_build",
+    "repair",
+    "update",
+    "verify",
 ]
+
+# Building brings Pillow, and writing SQLAlchemy; a search by attributes should not wait for them.
+# (No module is called like what it gives, for importing it would take the place of that.)
+_LAZY = {
+    **dict.fromkeys(("BuildReport", "Failure", "add", "build", "update"), "building"),
+    "compact": "compacting",
+    "delete_images": "removing",
+    "import_fields": "importing",
+    "repair": "repairing",
+    "verify": "verifying",
+}
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401  (a module's attribute may be anything)
-    # Building brings Pillow; a search by attributes should not wait for it. (And the module is
-    # not called `build`, for importing it would put it in the place of the function.)
-    if name in {"BuildReport", "Failure", "build"}:
-        from indexer import building  # noqa: PLC0415
-
-        return getattr(building, name)
+    if name in _LAZY:
+        return getattr(import_module(f"indexer.{_LAZY[name]}"), name)
     raise AttributeError(f"module 'indexer' has no attribute {name!r}")

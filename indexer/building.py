@@ -21,7 +21,7 @@ from indexer.catalogue_folder import candidate_of, checked, nothing_in
 from indexer.control import Progress, ShouldStop, never, no_progress
 from indexer.decode import Picture
 from indexer.known import Known
-from indexer.publish import publish_found
+from indexer.publish import publish_found, record_failures
 from indexer.quantise import to_bytes
 from indexer.readers import Content, read_all
 from indexer.report import BuildReport, Stages, timed
@@ -165,6 +165,7 @@ class _Build:
         self.failures.sort(key=lambda failure: failure.path)
         images, _ = staging.count(connection)
         if not images:
+            record_failures(self.writer, self.failures, partial=partial)
             raise nothing_in(self.writer.root, self.failures)
         duplicates = images - staging.contents(connection)
         with timed(self.stages.publish) as stage:

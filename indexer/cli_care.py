@@ -109,7 +109,9 @@ def compact_command(index_dir: Path | None, database: str | None, as_json: bool)
     """Give back the space of what was deleted."""
     from indexer.compacting import compact  # noqa: PLC0415
 
-    print_report(compact(find_index(index_dir), database=database), as_json)
+    with shown("compacting") as progress:
+        report = compact(find_index(index_dir), database=database, progress=progress)
+    print_report(report, as_json)
 
 
 @click.command("stats")

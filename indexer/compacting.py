@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import delete, exists, not_
 
+from indexer.control import Progress, no_progress
 from indexer.database import bytes_elsewhere
 from indexer.layout import DAMAGED
 from indexer.report import megabytes
@@ -39,11 +40,18 @@ class CompactReport:
         return f"{self.index}: {megabytes(self.before)} before, {megabytes(self.after)} now"
 
 
-def compact(index_dir: Path, *, database: str | None = None) -> CompactReport:
+def compact(
+    index_dir: Path, *, database: str | None = None, progress: Progress = no_progress
+) -> CompactReport:
     """Drop what no image needs, and shrink the database to what it holds.
 
     What a stopped build has embedded, and would go on from, is dropped too, as is the damaged
     database that a repair put aside.
+
+    Args:
+        index_dir: its folder.
+        database: see `build`.
+        progress: told what is being done; the database does not say how far it is.
 
     Raises:
         CatalogueError: as `build`.
@@ -51,9 +59,11 @@ def compact(index_dir: Path, *, database: str | None = None) -> CompactReport:
     with open_writer(index_dir, database=database) as writer:
         before = _bytes(writer)
         unused = not_(exists().where(image.c.content_hash == embedding.c.content_hash))
+        progress(0, None, "dropping what no image needs")
         with writer.changing() as connection:
             connection.execute(delete(reading))
             connection.execute(delete(embedding).where(unused))
+        progress(0, None, "writing the database anew")
         _vacuum(writer)
         (index_dir / DAMAGED).unlink(missing_ok=True)
         return CompactReport(index_dir, before, _bytes(writer))

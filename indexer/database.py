@@ -143,6 +143,8 @@ def _sqlite_to_write(path: Path) -> sqlite3.Connection:
     connection.execute("PRAGMA synchronous=NORMAL")
     # What is deleted is overwritten, not only forgotten.
     connection.execute("PRAGMA secure_delete=ON")
+    # In KiB: rows are looked up by hashes, in no order, so what is read once is read again.
+    connection.execute("PRAGMA cache_size=-65536")
     return connection
 
 

@@ -83,8 +83,7 @@ def publish_found(
         Whether a new generation was published, and what is different in it. One is published
         too if the model has changed, or to mend damage.
     """
-    # By path, for two undecodable names may be shown alike.
-    skipped = {each.path: each for each in failures}
+    skipped = _by_path(failures)
     moves = [] if partial else _moves(writer.connection)
     changes, touched = _compare(writer.connection, len(moves), partial)
     if changes or touched or not _serves(writer, model):
@@ -94,11 +93,21 @@ def publish_found(
             _enter_failures(connection, skipped, partial)
             _forget_readings(connection, partial)
         return True, changes
+    record_failures(writer, failures, partial=partial)
+    return False, changes
+
+
+def record_failures(writer: Writer, failures: Iterable[Failure], *, partial: bool) -> None:
+    """Write down which files were skipped, without a new generation; arguments as above."""
+    skipped = _by_path(failures)
     if _failures_differ(writer.connection, skipped, partial) or _has_readings(writer.connection):
         with writer.changing() as connection:
             _enter_failures(connection, skipped, partial)
             _forget_readings(connection, partial)
-    return False, changes
+
+
+def _by_path(failures: Iterable[Failure]) -> dict[str, Failure]:
+    return {each.path: each for each in failures}  # two undecodable names may be shown alike
 
 
 _is_gone = not_(exists().where(found.c.path == image.c.path))

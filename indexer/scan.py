@@ -105,7 +105,8 @@ class Scan:
 
     def _item(self, entry: os.DirEntry[str], path: str) -> Candidate | Failure | None:
         """Say what a folder's entry is; None for a folder, or a file that is no image."""
-        if Path(entry.name).suffix.lower() not in self._suffixes:
+        # As `Path.suffix`, of which a hundred thousand take a second.
+        if entry.name[entry.name.rfind(".") :].lower() not in self._suffixes:
             return None
         try:
             status = entry.stat()

@@ -45,8 +45,10 @@ def stage(connection: Connection, items: Iterable[Candidate | Failure]) -> list[
     with connection.begin():
         found.create(connection)
         while block := list(islice(stream, _AT_ONCE)):
-            columns = ("path", "bytes", "mtime_ns")
-            rows = [{name: getattr(each, name) for name in columns} for each in block]
+            rows = [
+                {"path": each.path, "bytes": each.bytes, "mtime_ns": each.mtime_ns}
+                for each in block
+            ]
             connection.execute(found.insert(), rows)
     return failures
 

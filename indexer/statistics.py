@@ -19,7 +19,7 @@ from indexer.control import Progress, no_progress
 from indexer.database import bytes_elsewhere, reading_connection
 from indexer.index import Index
 from indexer.layout import DATABASE, generation_dir
-from indexer.manifest import IMAGE_IDS, MASKS, OFFSETS, RECORDS, SCORES
+from indexer.manifest import IMAGE_IDS, IVF, MASKS, OFFSETS, RECORDS, SCORES, VISUAL
 from indexer.near_duplicates import groups
 from indexer.schema import excluded, failure, field, image
 from indexer.statistics_report import Alike, Group, Quarantined, Statistics
@@ -30,6 +30,8 @@ _PATHS = 10
 """Paths given of one of these."""
 
 _PARTS = {
+    VISUAL: "vectors",
+    IVF: "vectors",
     SCORES: "scores",
     MASKS: "masks",
     RECORDS: "records",
@@ -158,7 +160,7 @@ def _bytes(index_dir: Path, generation: int, database: int) -> dict[str, int]:
 
 def _part(path: Path, index_dir: Path, current: Path) -> str:
     if path.parent == current:
-        return "vectors" if path.suffix == ".faiss" else _PARTS.get(path.name, "rest")
+        return _PARTS.get(path.name, "rest")
     if path.is_relative_to(current.parent):
         return "other generations"
     is_database = path.parent == index_dir and path.name.startswith(DATABASE)

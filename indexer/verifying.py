@@ -28,13 +28,12 @@ from indexer.index import Index
 from indexer.layout import DATABASE, GENERATIONS, REPAIR, SEAL, Pointer, generation_dir, is_index
 from indexer.lock import writer_lock
 from indexer.manifest import MANIFEST, STATE, Checksum, Manifest, model_fields
-from indexer.report import count
+from indexer.report import count, first_of
 from indexer.schema import catalogue
 from indexer.seal import is_intact
 from indexer.settings import Settings
 from indexer.state import read_state
 
-_SHOWN = 20
 _SCRATCH = ".0.partial"  # swept by the next writer if this command is killed
 
 
@@ -74,12 +73,12 @@ class Verification:
         wrong = [*self.database, *self.files]
         if not wrong:
             lines.append("  every file and every row is as it was written")
-        lines += [f"  {printable(each)}" for each in wrong[:_SHOWN]]
+        lines += first_of([printable(each) for each in wrong])
         if wrong:
             lines.append(f"mend it with '{REPAIR}'")
         if self.catalogue:
             lines.append(f"{count(len(self.catalogue), 'image file')} not as indexed:")
-            lines += [f"  {printable(each)}" for each in self.catalogue[:_SHOWN]]
+            lines += first_of([printable(each) for each in self.catalogue])
             lines.append("bring the index up to date with 'finetag-index update'")
         return "\n".join(lines)
 

@@ -109,6 +109,8 @@ def open_writer(
         with writer_lock(index_dir):
             settings = _settings(index_dir, database)
             with connected(index_dir, settings, database) as connection:
+                if read_settings(index_dir) is None:  # not before the database has answered
+                    settings.write(index_dir)
                 yield _recovered(_writer(index_dir, connection, settings, root, moved, progress))
             if settings.database is None and is_at_rest(index_dir):
                 seal(index_dir)
@@ -117,9 +119,8 @@ def open_writer(
 def _settings(index_dir: Path, database: str | None) -> Settings:
     settings = read_settings(index_dir)
     if settings is None:
-        settings = new_settings(database)
-        settings.write(index_dir)
-    elif database is not None and new_settings(database).database != settings.database:
+        return new_settings(database)
+    if database is not None and new_settings(database).database != settings.database:
         raise CatalogueError(
             f"the index {index_dir} keeps its database in "
             f"{settings.database or 'SQLite, in its folder'}; leave --database out, "

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from finetag_model.errors import DataError
 from indexer import Index, build, readers
 
 # Python runs this in every process that finds it on its path: in those that read files.
@@ -83,6 +84,19 @@ def test_a_file_that_harms_its_reader_is_skipped_once_and_let_alone_until_it_cha
     third = build(catalogue, index_dir, color_embedder)
     assert (third.images, third.skipped) == (7, ())
     holds(index_dir, catalogue, color_embedder)
+
+
+@pytest.mark.usefixtures("evil")
+def test_a_folder_of_harmful_files_alone_is_not_read_twice(
+    tmp_path: Path, index_dir: Path, color_embedder: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "a.png").write_bytes(b"HANG")
+    with pytest.raises(DataError, match="took more than 4 s"):
+        build(tmp_path / "bad", index_dir, color_embedder)
+    monkeypatch.setattr(readers, "TIMEOUT", 600.0)  # it would wait, and say so
+    with pytest.raises(DataError, match="took more than 4 s"):
+        build(tmp_path / "bad", index_dir, color_embedder)
 
 
 @pytest.mark.usefixtures("evil")
