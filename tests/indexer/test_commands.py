@@ -324,6 +324,7 @@ def test_a_server_that_cannot_be_reached_is_one_line(
     said = complaint(run, "build", catalogue, "--database", url)
     assert "connection to server" in said
     assert "secret" not in said
+    assert run("build", catalogue).exit_code == 0  # and the folder is as good as new
 
 
 def test_a_database_for_new_indexes_does_not_disturb_old_ones(built: Run, tmp_path: Path) -> None:
