@@ -1,7 +1,7 @@
 """Writing a generation: the database's rows turned into the files that searches read.
 
 Reading them is the business of `index`. Memory does not grow with the number of images, but for
-an id and an offset each.
+an id and an offset each, and the columns of imported fields.
 """
 
 from __future__ import annotations
@@ -22,9 +22,11 @@ from sqlalchemy import Connection, CursorResult, Row, Select, select
 from finetag_model.embedder import ModelInfo
 from finetag_model.vocabulary import Vocabulary
 from indexer.approximation import Approximation
+from indexer.columns import ColumnBuilder
 from indexer.control import Progress
 from indexer.layout import fsync, generation_dir, partial_dir
 from indexer.manifest import (
+    FIELDS,
     FILES,
     IMAGE_IDS,
     IVF,
@@ -101,6 +103,7 @@ def write_files(
         raise RuntimeError(f"{rows - tables.row} images have no embedding")
     _save(folder / IMAGE_IDS, tables.ids)
     _save(folder / OFFSETS, tables.offsets)
+    tables.columns.save(folder / FIELDS)
 
 
 def _approximate(
@@ -146,7 +149,7 @@ def _query(model: ModelInfo) -> Select[*tuple[Any, ...]]:
 
 
 class _Tables:
-    """Scores, masks and records, open for writing; ids and offsets, in memory."""
+    """Scores, masks and records, open for writing; ids, offsets and fields, in memory."""
 
     def __init__(self, stack: ExitStack, folder: Path, model: ModelInfo, rows: int) -> None:
         def opened(name: str) -> BinaryIO:
@@ -156,6 +159,7 @@ class _Tables:
         self.row = 0
         self.ids = np.empty(rows, dtype=np.int64)
         self.offsets = np.zeros(rows + 1, dtype=np.int64)
+        self.columns = ColumnBuilder(rows, model.vocabulary.groups)
         self._vocabulary = model.vocabulary
         self._cutoffs = np.array([cutoff(float(each)) for each in model.thresholds])
         self._scores = _Columns(opened(SCORES), attributes, rows)
@@ -170,9 +174,10 @@ class _Tables:
         passes = scores >= self._cutoffs[:, np.newaxis]
         lines = []
         for i, row in enumerate(block):
-            outranked = bool(row.fields) and outrank(
-                scores[:, i], passes[:, i], row.fields, self._vocabulary
-            )
+            outranked = False
+            if row.fields:
+                outranked = outrank(scores[:, i], passes[:, i], row.fields, self._vocabulary)
+                self.columns.add(self.row + i, row.fields)
             lines.append(_line(row, outranked))
         self._scores.write(self.row, scores)
         self._masks.write(self.row // 8, np.packbits(passes, axis=1, bitorder="little"))

@@ -19,7 +19,7 @@ from finetag_model.errors import DataError
 from finetag_model.vocabulary import Vocabulary
 from indexer.approximation import Approximation
 
-FORMAT = 2
+FORMAT = 3
 """Of the generation's files; one of another format is written anew by the next update."""
 
 MANIFEST = "manifest.json"
@@ -29,10 +29,11 @@ MASKS = "masks.npy"
 IMAGE_IDS = "image_ids.npy"
 RECORDS = "records.jsonl"
 OFFSETS = "record_offsets.npy"
+FIELDS = "fields.safetensors"
 STATE = "state.json"
 IVF = "visual.ivf"
 """Only where the manifest tells of an approximate index."""
-FILES = (VISUAL, SCORES, MASKS, IMAGE_IDS, RECORDS, OFFSETS, STATE)
+FILES = (VISUAL, SCORES, MASKS, IMAGE_IDS, RECORDS, OFFSETS, FIELDS, STATE)
 _METRIC = "cosine"
 _PREPROCESSING = "upright, sRGB over white, squashed to a square by bilinear interpolation"
 
