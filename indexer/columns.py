@@ -126,7 +126,9 @@ class Columns:
         self._texts: dict[str, tuple[tuple[str, ...], NDArray[np.int32]]] = {}
         try:
             parts = _parts(np.asarray(np.memmap(path, np.uint8, mode="r")), rows)
-        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        except OSError as error:
+            raise damaged(index_dir, f"{FIELDS}: it cannot be read: {error.strerror}") from error
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise self._damaged() from error
         self._numbers, self._codes, self._values = (parts[kind] for kind in _TYPES)
         self.names = tuple(sorted({*self._numbers, *self._codes}))

@@ -30,6 +30,8 @@ def use(index_dir: Path) -> None:
     with closing(Index.open(index_dir)) as index:
         index.search(np.eye(1, index.manifest.model.visual_dim, dtype=np.float32), 3)
         index.images(range(index.rows))
+        for name in index.columns.names:
+            index.columns.texts(name)
 
 
 def refusal(index_dir: Path) -> str:
@@ -73,6 +75,7 @@ def test_a_file_that_cannot_grow_leaves_the_old_generation_serving(
         "vectors.write_flat",
         "generation._save",
         "generation._Columns.write",
+        "columns.ColumnBuilder.save",
         "generation.fsync",
         "manifest.Manifest.save",
     ],
