@@ -18,6 +18,7 @@ import pytest
 
 from finetag_model.errors import CatalogueError
 from indexer import Index, build, generation, vectors
+from indexer.columns import ColumnBuilder
 from indexer.manifest import FILES
 from indexer.seal import is_intact
 from tests.databases import sqlite_alone
@@ -105,13 +106,17 @@ def test_a_full_disk_while_publishing_leaves_the_old_generation_serving(
 
 
 @pytest.mark.parametrize("size", [0, 10, 46, -1])
-@pytest.mark.parametrize("name", ["visual.faiss", "scores.npy"])
+@pytest.mark.parametrize("name", ["visual.faiss", "scores.npy", "fields.safetensors"])
 def test_a_file_cut_short_by_a_full_disk_is_an_error_to_the_last_byte(
     tmp_path: Path, name: str, size: int
 ) -> None:
     def save() -> None:
         if name == "visual.faiss":
             vectors.write_flat(tmp_path / name, 7, 50, [np.ones((50, 7), dtype=np.float32)])
+        elif name == "fields.safetensors":
+            columns = ColumnBuilder(50, ())
+            columns.add(7, {"price": 1, "brand": "Acme"})
+            columns.save(tmp_path / name)
         else:
             generation._save(tmp_path / name, np.ones((10, 145), dtype=np.uint8))
 
