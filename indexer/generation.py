@@ -1,7 +1,7 @@
 """Writing a generation: the database's rows turned into the files that searches read.
 
 Reading them is the business of `index`. Memory does not grow with the number of images, but for
-an id, an offset and a perceptual hash each.
+an id, an offset and a perceptual hash each, and the columns of imported fields.
 """
 
 from __future__ import annotations
@@ -22,9 +22,11 @@ from sqlalchemy import Connection, CursorResult, Row, Select, select
 from finetag_model.embedder import ModelInfo
 from finetag_model.vocabulary import Vocabulary
 from indexer.approximation import Approximation
+from indexer.columns import ColumnBuilder
 from indexer.control import Progress
 from indexer.layout import fsync, generation_dir, partial_dir
 from indexer.manifest import (
+    FIELDS,
     FILES,
     HASH_BYTES,
     IMAGE_IDS,
@@ -104,6 +106,7 @@ def write_files(
     _save(folder / IMAGE_IDS, tables.ids)
     _save(folder / PERCEPTUAL, tables.perceptual)
     _save(folder / OFFSETS, tables.offsets)
+    tables.columns.save(folder / FIELDS)
 
 
 def _approximate(
@@ -149,7 +152,7 @@ def _query(model: ModelInfo) -> Select[*tuple[Any, ...]]:
 
 
 class _Tables:
-    """Scores, masks and records, open for writing; ids, offsets and hashes, in memory."""
+    """Scores, masks and records, open for writing; ids, offsets, hashes and fields, in memory."""
 
     def __init__(self, stack: ExitStack, folder: Path, model: ModelInfo, rows: int) -> None:
         def opened(name: str) -> BinaryIO:
@@ -160,6 +163,7 @@ class _Tables:
         self.ids = np.empty(rows, dtype=np.int64)
         self.offsets = np.zeros(rows + 1, dtype=np.int64)
         self.perceptual = np.empty((rows, HASH_BYTES), dtype=np.uint8)
+        self.columns = ColumnBuilder(rows, model.vocabulary.groups)
         self._vocabulary = model.vocabulary
         self._cutoffs = np.array([cutoff(float(each)) for each in model.thresholds])
         self._scores = _Columns(opened(SCORES), attributes, rows)
@@ -176,9 +180,10 @@ class _Tables:
         passes = scores >= self._cutoffs[:, np.newaxis]
         lines = []
         for i, row in enumerate(block):
-            outranked = bool(row.fields) and outrank(
-                scores[:, i], passes[:, i], row.fields, self._vocabulary
-            )
+            outranked = False
+            if row.fields:
+                outranked = outrank(scores[:, i], passes[:, i], row.fields, self._vocabulary)
+                self.columns.add(self.row + i, row.fields)
             lines.append(_line(row, outranked))
         self._scores.write(self.row, scores)
         self._masks.write(self.row // 8, np.packbits(passes, axis=1, bitorder="little"))

@@ -1,4 +1,4 @@
-"""An index opened for reading: scores, filters, nearest neighbours and image records.
+"""An index opened for reading: scores, filters, fields, nearest neighbours and image records.
 
 It shows one generation, whole, for as long as it is open, whatever is published meanwhile. The
 database is not needed for it.
@@ -18,8 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from finetag_model.errors import CatalogueError
-from indexer.layout import BUILD, REPAIR, Pointer, generation_dir, hold, is_index
+from indexer.columns import Columns
+from indexer.layout import BUILD, Pointer, damaged, generation_dir, hold, is_index
 from indexer.manifest import (
+    FIELDS,
     HASH_BYTES,
     IMAGE_IDS,
     IVF,
@@ -92,7 +94,7 @@ class Index:
             except (ValueError, FileNotFoundError) as error:
                 # A writer may have published, and swept, between the two steps.
                 if _pointer(index_dir) == pointer:
-                    raise _damaged(index_dir, error) from error
+                    raise damaged(index_dir, error) from error
             except OSError as error:
                 raise CatalogueError(
                     f"cannot read the index {index_dir}: {(error.strerror or str(error)).lower()}"
@@ -125,11 +127,21 @@ class Index:
         scores: NDArray[np.uint8] = self._scores[position]
         return scores
 
+    def mask(self, position: int) -> NDArray[np.uint8]:
+        """Return which rows pass one attribute's default threshold, memory-mapped.
+
+        Returns:
+            uint8 ((rows + 7) // 8,): row r is bit r % 8, from the lowest, of byte r // 8; the
+            bits after the last row are 0.
+        """
+        mask: NDArray[np.uint8] = self._masks[position]
+        return mask
+
     def matching(self, positions: Sequence[int]) -> NDArray[np.int64]:
         """Return the rows, ascending, that pass all these attributes' default thresholds."""
         passing = np.full(self._masks.shape[1], 255, dtype=np.uint8)
         for position in positions:
-            passing &= self._masks[position]
+            passing &= self.mask(position)
         bits = np.unpackbits(passing, count=self.rows, bitorder="little")
         return np.flatnonzero(bits).astype(np.int64, copy=False)
 
@@ -166,7 +178,7 @@ class Index:
         try:
             return self._vectors.search_approximate(vectors, k, rows)
         except ValueError as error:
-            raise _damaged(self._index_dir, f"{IVF}: {error}") from error
+            raise damaged(self._index_dir, f"{IVF}: {error}") from error
 
     def _check_shape(self, vectors: NDArray[np.float32]) -> None:
         dim = self.manifest.model.visual_dim
@@ -182,7 +194,7 @@ class Index:
         try:
             return [self._record(row) for row in rows]
         except ValueError as error:
-            raise _damaged(self._index_dir, error) from error
+            raise damaged(self._index_dir, error) from error
 
     def _record(self, row: int) -> ImageRecord:
         record = self._records[row]
@@ -208,6 +220,15 @@ class Index:
         return hashes
 
     @cached_property
+    def columns(self) -> Columns:
+        """The imported fields, to filter and sort by.
+
+        Raises:
+            CatalogueError: their file is damaged or gone.
+        """
+        return Columns(self.folder / FIELDS, self.rows, self._index_dir)
+
+    @cached_property
     def _vectors(self) -> Vectors:
         from indexer.vectors import Vectors  # noqa: PLC0415  (brings FAISS)
 
@@ -216,14 +237,14 @@ class Index:
         try:
             return Vectors(self.folder / VISUAL, self.rows, self.manifest.model.visual_dim, ivf)
         except ValueError as error:
-            raise _damaged(self._index_dir, f"{VISUAL}: {error}") from error
+            raise damaged(self._index_dir, f"{VISUAL}: {error}") from error
 
 
 def _pointer(index_dir: Path) -> Pointer:
     try:
         pointer = Pointer.read(index_dir)
     except ValueError as error:
-        raise _damaged(index_dir, error) from error
+        raise damaged(index_dir, error) from error
     except OSError as error:
         raise CatalogueError(
             f"cannot read the index {index_dir}: {(error.strerror or str(error)).lower()}"
@@ -235,10 +256,6 @@ def _pointer(index_dir: Path) -> Pointer:
             f"the index {index_dir} was never finished, or is of an earlier FineTag; run '{BUILD}'"
         )
     raise CatalogueError(f"there is no index in {index_dir}; make one with '{BUILD}'")
-
-
-def _damaged(index_dir: Path, what: object) -> CatalogueError:
-    return CatalogueError(f"the index {index_dir} is damaged: {what}; mend it with '{REPAIR}'")
 
 
 def _mapped(path: Path, dtype: type[np.generic], shape: tuple[int, ...]) -> NDArray[Any]:

@@ -151,6 +151,11 @@ def write_durably(path: Path, data: bytes) -> None:
     fsync(path.parent)
 
 
+def damaged(index_dir: Path, what: object) -> CatalogueError:
+    """Return the error that says what is damaged, and how to mend it."""
+    return CatalogueError(f"the index {index_dir} is damaged: {what}; mend it with '{REPAIR}'")
+
+
 def fsync(path: Path) -> None:
     """Wait until a file or folder is on the disk itself."""
     descriptor = os.open(path, os.O_RDONLY)

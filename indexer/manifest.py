@@ -32,10 +32,11 @@ HASH_BYTES = 16
 """Of a perceptual hash."""
 RECORDS = "records.jsonl"
 OFFSETS = "record_offsets.npy"
+FIELDS = "fields.safetensors"
 STATE = "state.json"
 IVF = "visual.ivf"
 """Only where the manifest tells of an approximate index."""
-FILES = (VISUAL, SCORES, MASKS, IMAGE_IDS, PERCEPTUAL, RECORDS, OFFSETS, STATE)
+FILES = (VISUAL, SCORES, MASKS, IMAGE_IDS, PERCEPTUAL, RECORDS, OFFSETS, FIELDS, STATE)
 _METRIC = "cosine"
 _PREPROCESSING = "upright, sRGB over white, squashed to a square by bilinear interpolation"
 

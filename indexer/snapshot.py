@@ -19,7 +19,7 @@ from finetag_model.files import replacing
 from indexer.control import Progress, no_progress
 from indexer.database import plain_errors
 from indexer.index import Index
-from indexer.layout import CURRENT, GENERATIONS, REPAIR, fsync, prepare
+from indexer.layout import CURRENT, GENERATIONS, damaged, fsync, prepare
 from indexer.manifest import FILES, IVF, MANIFEST
 from indexer.publish import publication
 from indexer.refill import refill
@@ -75,10 +75,8 @@ def snapshot(index_dir: Path, file: Path, *, progress: Progress = no_progress) -
     """
     index = Index.open(index_dir)
     folder, number = index.folder, index.manifest.generation
-    if damaged := index.manifest.damaged(folder):
-        raise CatalogueError(
-            f"the index {index_dir} is damaged: {damaged[0]}; mend it with '{REPAIR}'"
-        )
+    if changed := index.manifest.damaged(folder):
+        raise damaged(index_dir, changed[0])
     try:
         with replacing(file) as partial:
             with tarfile.open(partial, "w:gz" if file.suffix == ".gz" else "w") as archive:
@@ -120,8 +118,8 @@ def restore(
         try:
             _unpack(file, unpacked)
             with Index.open(unpacked) as source:
-                if damaged := source.manifest.damaged(source.folder):
-                    raise CatalogueError(f"the snapshot {file} is damaged: {damaged[0]}")
+                if changed := source.manifest.damaged(source.folder):
+                    raise CatalogueError(f"the snapshot {file} is damaged: {changed[0]}")
                 place = (root or source.root).resolve()
                 with (
                     open_writer(

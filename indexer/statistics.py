@@ -19,7 +19,7 @@ from indexer.control import Progress, no_progress
 from indexer.database import bytes_elsewhere, reading_connection
 from indexer.index import Index
 from indexer.layout import DATABASE, generation_dir
-from indexer.manifest import IMAGE_IDS, IVF, MASKS, OFFSETS, RECORDS, SCORES, VISUAL
+from indexer.manifest import FIELDS, IMAGE_IDS, IVF, MASKS, OFFSETS, RECORDS, SCORES, VISUAL
 from indexer.near_duplicates import groups
 from indexer.schema import excluded, failure, field, image
 from indexer.statistics_report import Alike, Group, Quarantined, Statistics
@@ -37,6 +37,7 @@ _PARTS = {
     RECORDS: "records",
     OFFSETS: "records",
     IMAGE_IDS: "records",
+    FIELDS: "records",
 }
 
 

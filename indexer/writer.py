@@ -17,7 +17,16 @@ from sqlalchemy import Connection, select, update
 from finetag_model.errors import CatalogueError
 from indexer.control import Progress, no_progress
 from indexer.database import connected, new_settings, plain_errors, read_settings
-from indexer.layout import BUILD, REPAIR, Pointer, generation_dir, is_index, prepare, sweep
+from indexer.layout import (
+    BUILD,
+    REPAIR,
+    SETTINGS,
+    Pointer,
+    generation_dir,
+    is_index,
+    prepare,
+    sweep,
+)
 from indexer.lock import writer_lock
 from indexer.manifest import MANIFEST, Checksum, Manifest
 from indexer.schema import catalogue
@@ -107,26 +116,25 @@ def open_writer(
             raise CatalogueError(f"there is no index in {index_dir}; make one with '{BUILD}'")
         prepare(index_dir)
         with writer_lock(index_dir):
-            settings = _settings(index_dir, database)
+            known = read_settings(index_dir)
+            settings = known or new_settings(database)
+            if known:
+                _check_database(index_dir, known, database)
             with connected(index_dir, settings, database) as connection:
-                if read_settings(index_dir) is None:  # not before the database has answered
+                if not (index_dir / SETTINGS).exists():  # not before the database has answered
                     settings.write(index_dir)
                 yield _recovered(_writer(index_dir, connection, settings, root, moved, progress))
             if settings.database is None and is_at_rest(index_dir):
                 seal(index_dir)
 
 
-def _settings(index_dir: Path, database: str | None) -> Settings:
-    settings = read_settings(index_dir)
-    if settings is None:
-        return new_settings(database)
+def _check_database(index_dir: Path, settings: Settings, database: str | None) -> None:
     if database is not None and new_settings(database).database != settings.database:
         raise CatalogueError(
             f"the index {index_dir} keeps its database in "
             f"{settings.database or 'SQLite, in its folder'}; leave --database out, "
             "or name another folder with --index"
         )
-    return settings
 
 
 def _writer(

@@ -2,20 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import faiss
 import numpy as np
 from sqlalchemy import Connection, func, select
 
 from indexer import Index
+from indexer.columns import Columns
 from indexer.database import connected
 from indexer.layout import Pointer
 from indexer.manifest import Checksum
 from indexer.schema import catalogue, embedding, field, image, reading
 from indexer.settings import Settings
+
+
+def check_columns(
+    columns: Columns, fields: Sequence[Mapping[str, Any]], groups: Collection[str]
+) -> None:
+    """Check that columns say of every row what its fields say, but for lists and groups."""
+    said = [
+        {name: each for name, each in row.items() if name not in groups and type(each) is not list}
+        for row in fields
+    ]
+    assert columns.names == tuple(sorted({name for row in said for name in row}))
+    for name in (*columns.names, "no field"):
+        cells = [row.get(name) for row in said]
+        numbers = [None if isinstance(cell, str) else cell for cell in cells]
+        texts = [cell if isinstance(cell, str) else None for cell in cells]
+        found = columns.numbers(name)
+        assert (found.dtype, found.shape) == (np.float64, (len(fields),))
+        assert [None if np.isnan(number) else number for number in found] == numbers
+        values, codes = columns.texts(name)
+        assert (codes.dtype, codes.shape) == (np.int32, (len(fields),))
+        assert values == tuple(sorted({text for text in texts if text is not None}))
+        assert [None if code == -1 else values[code] for code in codes] == texts
+        assert columns.has_numbers(name) == any(number is not None for number in numbers)
+        assert columns.has_texts(name) == bool(values)
 
 
 @contextmanager
@@ -53,6 +79,9 @@ def check_generation(connection: Connection, index: Index) -> None:
         if not any(row["fields"] for row in rows):
             assert index.scores(position).tolist() == scores[:, position].tolist()
             assert index.matching([position]).tolist() == passes[:, position].nonzero()[0].tolist()
+
+    groups = index.manifest.vocabulary.groups
+    check_columns(index.columns, [(row["fields"] or {}) for row in rows], groups)
 
     contents = connection.scalar(select(func.count(image.c.content_hash.distinct())))
     assert connection.scalar(select(func.count()).select_from(embedding)) == contents

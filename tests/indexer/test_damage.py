@@ -18,6 +18,7 @@ import pytest
 
 from finetag_model.errors import CatalogueError
 from indexer import Index, build, generation, vectors
+from indexer.columns import ColumnBuilder
 from indexer.manifest import FILES
 from indexer.seal import is_intact
 from tests.databases import sqlite_alone
@@ -30,6 +31,8 @@ def use(index_dir: Path) -> None:
     with closing(Index.open(index_dir)) as index:
         index.search(np.eye(1, index.manifest.model.visual_dim, dtype=np.float32), 3)
         index.images(range(index.rows))
+        for name in index.columns.names:
+            index.columns.texts(name)
 
 
 def refusal(index_dir: Path) -> str:
@@ -73,6 +76,7 @@ def test_a_file_that_cannot_grow_leaves_the_old_generation_serving(
         "vectors.write_flat",
         "generation._save",
         "generation._Columns.write",
+        "columns.ColumnBuilder.save",
         "generation.fsync",
         "manifest.Manifest.save",
     ],
@@ -102,13 +106,17 @@ def test_a_full_disk_while_publishing_leaves_the_old_generation_serving(
 
 
 @pytest.mark.parametrize("size", [0, 10, 46, -1])
-@pytest.mark.parametrize("name", ["visual.faiss", "scores.npy"])
+@pytest.mark.parametrize("name", ["visual.faiss", "scores.npy", "fields.safetensors"])
 def test_a_file_cut_short_by_a_full_disk_is_an_error_to_the_last_byte(
     tmp_path: Path, name: str, size: int
 ) -> None:
     def save() -> None:
         if name == "visual.faiss":
             vectors.write_flat(tmp_path / name, 7, 50, [np.ones((50, 7), dtype=np.float32)])
+        elif name == "fields.safetensors":
+            columns = ColumnBuilder(50, ())
+            columns.add(7, {"price": 1, "brand": "Acme"})
+            columns.save(tmp_path / name)
         else:
             generation._save(tmp_path / name, np.ones((10, 145), dtype=np.uint8))
 

@@ -33,7 +33,8 @@ def index_dir(tmp_path: Path, database: str, catalogue: Path, color_embedder: An
 
 def known(index_dir: Path) -> list[Any]:
     with Index.open(index_dir) as index:
-        return [index.images(range(index.rows)), index.vectors(0, index.rows).tolist()]
+        columns = (index.folder / "fields.safetensors").read_bytes()
+        return [index.images(range(index.rows)), index.vectors(0, index.rows).tolist(), columns]
 
 
 @pytest.mark.parametrize("name", ["index.tar", "index.tar.gz"])

@@ -28,7 +28,9 @@ def index_dir(tmp_path: Path, database: str, many: Path, color_embedder: Any) ->
     folder = tmp_path / "index"
     build(many, folder, color_embedder)
     table = tmp_path / "table.csv"
-    table.write_text("path,price,upper\n01.png,12.5,grey\n02.png,3,\nlater.png,4,red\n")
+    table.write_text(
+        "path,price,brand,upper\n01.png,12.5,Acme,grey\n02.png,3,,\nlater.png,4,,red\n"
+    )
     import_fields(table, folder)
     delete_images(folder, ["49.png"])
     return folder
@@ -57,7 +59,11 @@ def known(index_dir: Path) -> list[Any]:
     with Index.open(index_dir) as index:
         rows = range(index.rows)
         scores = [index.scores(position).tobytes() for position in range(10)]
-        return [index.images(rows), scores, index.vectors(0, index.rows).tobytes()]
+        columns = [
+            (name, index.columns.numbers(name).tobytes(), index.columns.texts(name)[0])
+            for name in index.columns.names
+        ]
+        return [index.images(rows), scores, index.vectors(0, index.rows).tobytes(), columns]
 
 
 def test_a_whole_index_has_nothing_wrong(index_dir: Path, color_embedder: Any) -> None:
