@@ -19,7 +19,7 @@ from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError
 from sqlalchemy.pool import StaticPool
 
 from finetag_model.errors import CatalogueError, UsageError
-from indexer.layout import BUILD, DATABASE, REPAIR
+from indexer.layout import BUILD, DATABASE, REPAIR, SETTINGS
 from indexer.seal import break_seal
 from indexer.settings import Settings
 
@@ -67,6 +67,8 @@ def read_settings(index_dir: Path) -> Settings | None:
 def connected(index_dir: Path, settings: Settings, database: str | None) -> Iterator[Connection]:
     """Connect to an index's database to write to it, or create it; bring its tables up to date.
 
+    The settings of a new index are written down as soon as its database answers.
+
     Args:
         index_dir: the folder of the index.
         settings: where its database is.
@@ -80,6 +82,8 @@ def connected(index_dir: Path, settings: Settings, database: str | None) -> Iter
     engine = _engine(index_dir, settings, database, _sqlite_to_write)
     try:
         with engine.connect() as connection:
+            if not (index_dir / SETTINGS).exists():  # and not before the database has answered
+                settings.write(index_dir)
             _migrate(connection, index_dir, settings)
             yield connection
     finally:

@@ -20,7 +20,6 @@ from indexer.database import connected, new_settings, plain_errors, read_setting
 from indexer.layout import (
     BUILD,
     REPAIR,
-    SETTINGS,
     Pointer,
     generation_dir,
     is_index,
@@ -121,8 +120,6 @@ def open_writer(
             if known:
                 _check_database(index_dir, known, database)
             with connected(index_dir, settings, database) as connection:
-                if not (index_dir / SETTINGS).exists():  # not before the database has answered
-                    settings.write(index_dir)
                 yield _recovered(_writer(index_dir, connection, settings, root, moved, progress))
             if settings.database is None and is_at_rest(index_dir):
                 seal(index_dir)
