@@ -1,4 +1,4 @@
-"""What a generation's manifest says of its approximate index: how it searches, how well.
+"""What a generation's manifest says of its approximate index: how it searches, how fast, how well.
 
 Neither the index itself nor its measuring: those are in `indexer.vectors`, which needs FAISS.
 """
@@ -6,13 +6,55 @@ Neither the index itself nor its measuring: those are in `indexer.vectors`, whic
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+EXACT = "exact"
+FLAT = "ivf-flat"
 SQ8 = "ivf-sq8"
 RABITQ = "ivf-rabitq"
 NEAREST = 10
 """Recall is measured among so many nearest rows."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A way to search vectors.
+
+    Attributes:
+        kind: `EXACT`: all rows that pass are compared. `FLAT`: those of the inverted lists
+            nearest to the query are. `SQ8`, `RABITQ`: the codes in these lists are, and then
+            the vectors of the best.
+        recall: the share of the nearest that is expected to be found; 1.0 if it is exact.
+    """
+
+    kind: str = EXACT
+    recall: float = 1.0
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was measured with filters that let so many rows pass; times are milliseconds a query.
+
+    Attributes:
+        rows: how many passed.
+        exact: one exact search.
+        batch: the same, of many queries in one call.
+        lists: one search with `FLAT`, through a filter at random.
+        codes: one with the codes.
+        lists_recall: the least recall of `FLAT` with a filter at random, one that passes what
+            is most alike to one row, and one that passes what is least.
+        codes_recall: the same of the codes.
+    """
+
+    rows: int
+    exact: float
+    batch: float
+    lists: float
+    codes: float
+    lists_recall: float
+    codes_recall: float
 
 
 @dataclass(frozen=True)
@@ -22,26 +64,55 @@ class Approximation:
     Attributes:
         kind: `SQ8` (a byte a dimension) or `RABITQ` (a bit a dimension, and 8 bytes).
         nlist: the number of inverted lists.
-        nprobe: how many of them a search for the `NEAREST` among all rows reads.
+        first: how many rows that pass a search for the `NEAREST` compares before it looks
+            whether more would change the answer.
         rerank: how many candidates are compared exactly for each row that is wanted.
-        recall: the share of the `NEAREST` rows to a row that was found, itself not counted.
-        queries: how many rows were searched for to measure recall and time.
+        queries: how many rows were searched for to measure recall.
         trained_rows: the rows of the index when k-means last started from nothing.
-        milliseconds: the mean time of one query.
-        exact_milliseconds: the same for exact search.
+        measured: by number of rows, ascending.
     """
 
     kind: str
     nlist: int
-    nprobe: int
+    first: int
     rerank: int
-    recall: float
     queries: int
     trained_rows: int
-    milliseconds: float
-    exact_milliseconds: float
+    measured: tuple[Measured, ...]
 
-    def as_dict(self) -> dict[str, str | int | float]:
+    def plan(self, rows: int, k: int, queries: int = 1) -> Plan:
+        """Return the way that is expected to be the quickest.
+
+        Times between two that were measured lie on a power law. Those of approximate searches
+        are taken to grow with k.
+
+        Args:
+            rows: how many pass the filter.
+            k: how many are wanted.
+            queries: how many are searched for in one call.
+        """
+        if rows < 1 or k >= rows:
+            return Plan()
+        more = max(1.0, k / NEAREST)
+        times = {
+            EXACT: self._at(rows, "exact" if queries == 1 else "batch"),
+            FLAT: self._at(rows, "lists") * more,
+            self.kind: self._at(rows, "codes") * more,
+        }
+        kind = min(times, key=lambda each: times[each])  # of equals the more exact
+        if kind == EXACT:
+            return Plan()
+        name = "lists_recall" if kind == FLAT else "codes_recall"
+        # Of the two measured nearest in number the lower recall.
+        above = next((i for i, each in enumerate(self.measured) if each.rows >= rows), -1)
+        near = self.measured[max(above - 1, 0) :][:2] if above >= 0 else self.measured[-1:]
+        return Plan(kind, min(getattr(each, name) for each in near))
+
+    def _at(self, rows: int, name: str) -> float:
+        points = [(math.log(each.rows), math.log(getattr(each, name))) for each in self.measured]
+        return math.exp(_interpolated(math.log(rows), points))
+
+    def as_dict(self) -> dict[str, Any]:
         """Return the attributes, for JSON."""
         return asdict(self)
 
@@ -52,22 +123,43 @@ class Approximation:
         Raises:
             ValueError: something is missing, unknown, of another type or out of range.
         """
-        types = {field.name: field.type for field in fields(cls)}
-        if not isinstance(values, dict) or set(values) != set(types):
-            raise ValueError("not the attributes of an approximate index")
-        for name, value in values.items():
-            if type(value).__name__ != types[name]:
-                raise ValueError(f"{name} of the approximate index cannot be {value!r}")
-        made = cls(**values)
-        counts = (made.nlist, made.nprobe, made.rerank, made.queries, made.trained_rows)
-        times = (made.milliseconds, made.exact_milliseconds)
+        _check(cls, values)
+        if not isinstance(values["measured"], list | tuple) or not values["measured"]:
+            raise ValueError("the approximate index was not measured")
+        for each in values["measured"]:
+            _check(Measured, each)
+        measured = tuple(Measured(**each) for each in values["measured"])
+        made = cls(**{**values, "measured": measured})
+        counts = (made.nlist, made.first, made.rerank, made.queries, made.trained_rows)
+        rows = [each.rows for each in measured]
+        times = [(each.exact, each.batch, each.lists, each.codes) for each in measured]
         sound = (
             made.kind in (SQ8, RABITQ)
             and min(counts) > 0
-            and made.nprobe <= made.nlist
-            and 0 <= made.recall <= 1
-            and all(0 < time < math.inf for time in times)
+            and rows[0] > 0
+            and rows == sorted(set(rows))
+            and all(0 < time < math.inf for each in times for time in each)
+            and all(0 <= each.lists_recall <= 1 for each in measured)
+            and all(0 <= each.codes_recall <= 1 for each in measured)
         )
         if not sound:
             raise ValueError("the numbers of the approximate index are out of range")
         return made
+
+
+def _check(kind: type[Approximation | Measured], values: Any) -> None:  # noqa: ANN401
+    types = {field.name: str(field.type) for field in fields(kind)}
+    if not isinstance(values, dict) or set(values) != set(types):
+        raise ValueError("not the attributes of an approximate index")
+    for name, value in values.items():
+        if types[name] in {"int", "float", "str"} and type(value).__name__ != types[name]:
+            raise ValueError(f"{name} of the approximate index cannot be {value!r}")
+
+
+def _interpolated(x: float, points: Sequence[tuple[float, float]]) -> float:
+    """Return y at x on the line through the two points on either side, or the last two."""
+    if len(points) == 1:
+        return points[0][1]
+    at = next((i for i, (each, _) in enumerate(points[1:-1], 1) if each >= x), len(points) - 1)
+    (x0, y0), (x1, y1) = points[at - 1], points[at]
+    return y0 + (y1 - y0) * (x - x0) / (x1 - x0)

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from finetag_model.errors import CatalogueError
+from indexer.approximation import Plan
 from indexer.columns import Columns
 from indexer.layout import BUILD, Pointer, damaged, generation_dir, hold, is_index
 from indexer.manifest import (
@@ -35,6 +36,7 @@ from indexer.manifest import (
     Manifest,
 )
 from indexer.records import ImageRecord, Records
+from indexer.selection import Mask, Selection
 
 if TYPE_CHECKING:
     from indexer.vectors import Vectors
@@ -145,45 +147,56 @@ class Index:
         bits = np.unpackbits(passing, count=self.rows, bitorder="little")
         return np.flatnonzero(bits).astype(np.int64, copy=False)
 
+    def plan(self, passing: int, k: int, queries: int = 1) -> Plan:
+        """Return the way to search that is expected to be the quickest, by what was measured.
+
+        Args:
+            passing: how many rows pass the filter.
+            k: how many are wanted of each query.
+            queries: how many are searched for in one call.
+        """
+        known = self.manifest.approximation
+        return known.plan(passing, k, queries) if known else Plan()
+
     def search(
-        self, vectors: NDArray[np.float32], k: int, rows: NDArray[np.int64] | None = None
+        self,
+        vectors: NDArray[np.float32],
+        k: int,
+        among: Selection | None = None,
+        plan: Plan | None = None,
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Find the nearest rows, by exact search.
+        """Find the nearest rows.
 
         Args:
             vectors: float32 of shape (Q, D), each of length 1.
             k: how many to find for each, at least 0.
-            rows: search these only, int64, ascending; None searches all.
+            among: the rows that pass a filter; None: all.
+            plan: how, see `plan`; None: by exact search.
 
         Returns:
             Row numbers, int64, and cosine similarities, float32; both of shape
             (Q, min(k, number of rows searched)), best first, of equals the smaller row first.
+            The similarities are exact, and there are never fewer, whatever the plan.
 
         Raises:
             ValueError: the vectors have another length than the index's.
-            CatalogueError: the vector file is damaged or gone.
+            CatalogueError: the files of the vectors are damaged or gone.
         """
-        self._check_shape(vectors)
-        return self._vectors.search(vectors, k, rows)
-
-    def search_approximately(
-        self, vectors: NDArray[np.float32], k: int, rows: NDArray[np.int64] | None = None
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Do as `search`, many times faster among many rows, and perhaps not the very best.
-
-        The similarities are exact, and there are never fewer rows than there. Only if the
-        manifest has an `approximation`, which says how many of the best are found.
-        """
-        self._check_shape(vectors)
-        try:
-            return self._vectors.search_approximate(vectors, k, rows)
-        except ValueError as error:
-            raise damaged(self._index_dir, f"{IVF}: {error}") from error
-
-    def _check_shape(self, vectors: NDArray[np.float32]) -> None:
         dim = self.manifest.model.visual_dim
         if vectors.ndim != 2 or vectors.shape[1] != dim:
             raise ValueError(f"vectors of shape {vectors.shape}, but the index needs (Q, {dim})")
+        opened = self._vectors
+        try:
+            return opened.search(vectors, k, among, plan)
+        except ValueError as error:
+            raise damaged(self._index_dir, f"{IVF}: {error}") from error
+
+    def in_lists(self, mask: Mask) -> Mask:
+        """Bring a mask into the order of the inverted lists; only if there are some."""
+        try:
+            return self._vectors.lists.listed(mask)
+        except ValueError as error:
+            raise damaged(self._index_dir, f"{IVF}: {error}") from error
 
     def images(self, rows: Iterable[int]) -> list[ImageRecord]:
         """Return the records of these rows, in their order.

@@ -1,23 +1,37 @@
-"""Searching the vectors of a generation: exactly, or by way of an approximate index.
+"""Searching the vectors of a generation: exactly, or by way of inverted lists.
 
-Either way every similarity returned is exact. Which way is better is the caller's business.
+Either way every similarity returned is exact. Which way is better is told by `approximation`.
 """
 
 from __future__ import annotations
 
 import copy
-import math
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, cached_property
 from pathlib import Path
 
 import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.approximation import NEAREST, Approximation
+from indexer.approximation import EXACT, FLAT, NEAREST, Approximation, Plan
+from indexer.selection import Selection
 from indexer.vectors.files import Faiss, inner, read_flat, read_lists
+from indexer.vectors.lists import Lists
 
 _ROUNDING = 1e-5
 """More than FAISS's float32 sums can be off for vectors of length 1."""
+_MANY = 4
+"""From so many queries on, vectors are read once for all of them."""
+_BLOCK = 1 << 15
+"""Rows compared with many queries at a time."""
+_SHARE = 4096
+"""Rows from which a second thread is worth while."""
+
+Found = tuple[NDArray[np.int64], NDArray[np.float32]]
+"""Rows and similarities, best first, of equals the smaller row first."""
 
 
 class Vectors:
@@ -50,6 +64,8 @@ class Vectors:
     def beside(self, ivf: Faiss, approximation: Approximation) -> Vectors:
         """Return the same vectors with an approximate index that is in memory."""
         made = copy.copy(self)
+        for name in ("lists", "_rotation"):
+            made.__dict__.pop(name, None)
         made._ivf, made.approximation = ivf, approximation
         return made
 
@@ -63,112 +79,238 @@ class Vectors:
         vectors: NDArray[np.float32] = self._flat.reconstruct_batch(rows)
         return vectors
 
+    @cached_property
+    def lists(self) -> Lists:
+        """The rows by inverted list.
+
+        Raises:
+            ValueError: the approximate index is damaged, or there is none.
+        """
+        if self._ivf is None:
+            raise ValueError("there is no approximate index")
+        ivf = inner(self._ivf)
+        stored = ivf.invlists
+        rows = [
+            faiss.rev_swig_ptr(stored.get_ids(each), stored.list_size(each)).copy()
+            if stored.list_size(each)
+            else np.empty(0, dtype=np.int64)
+            for each in range(ivf.nlist)
+        ]
+        return Lists(ivf.quantizer.reconstruct_n(0, ivf.nlist), rows)
+
     def search(
-        self, queries: NDArray[np.float32], k: int, rows: NDArray[np.int64] | None = None
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Find each query's k best rows among `rows`, without error.
+        self,
+        queries: NDArray[np.float32],
+        k: int,
+        among: Selection | None = None,
+        plan: Plan | None = None,
+    ) -> Found:
+        """Find each query's k best rows.
 
         Args:
             queries: float32 (Q, D), each of length 1.
             k: how many to find for each, at least 0.
-            rows: int64, ascending; None: all.
+            among: the rows that pass a filter; None: all.
+            plan: how; None: without error. With another, now and then a worse row stands for
+                one of the k best.
 
         Returns:
             Row numbers, int64, and similarities, float32; both of shape
             (Q, min(k, number of rows)), best first, of equals the smaller row first.
-        """
-        among = self.rows if rows is None else len(rows)
-        k = min(k, among)
-        found, similarities = _empty(len(queries), k)
-        if k:
-            for i, query in enumerate(queries):
-                found[i], similarities[i] = self._search_exactly(query, k, among, rows)
-        return found, similarities
-
-    def search_approximate(
-        self, queries: NDArray[np.float32], k: int, rows: NDArray[np.int64] | None = None
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Do as `search`, faster, but now and then a worse row stands for one of the k best.
-
-        The similarities are those of the rows returned, as `search` would give them, and as
-        many rows are returned. Exact where there is no approximate index, or it would have to
-        be read to the end.
 
         Raises:
-            ValueError: the approximate index is damaged.
+            ValueError: the approximate index is damaged, or there is none for this plan.
         """
-        among = self.rows if rows is None else len(rows)
-        k = min(k, among)
-        known = self.approximation
-        if known is None or not 0 < k * known.rerank < among:
-            return self.search(queries, k, rows)
-        # The nearest lie in so many more lists the more are wanted and the fewer pass.
-        more = max(k // NEAREST, 1) * self.rows / among
-        nprobe = math.ceil(known.nprobe * more)
-        selector = None if rows is None else self._bitmap(rows)
-        found, similarities = _empty(len(queries), k)
-        for i, query in enumerate(queries):
-            candidates = self._candidates(query, k * known.rerank, nprobe, selector)
-            if candidates is None:
-                found[i], similarities[i] = self._search_exactly(query, k, among, rows)
-            else:
-                found[i], similarities[i] = self._rank(query, k, candidates)
-        return found, similarities
+        passing = self.rows if among is None else among.count
+        k = min(k, passing)
+        if not k or not len(queries):
+            empty = np.empty((len(queries), k), dtype=np.int64)
+            return empty, empty.astype(np.float32)
+        if plan is None or plan.kind == EXACT:
+            found = self._exactly(queries, k, None if among is None else among.rows)
+        else:
+            found = [self._in_lists(query, k, among, plan) for query in queries]
+        return np.stack([rows for rows, _ in found]), np.stack([each for _, each in found])
 
-    def _search_exactly(
-        self, query: NDArray[np.float32], k: int, among: int, rows: NDArray[np.int64] | None
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    def _exactly(
+        self, queries: NDArray[np.float32], k: int, rows: NDArray[np.int64] | None
+    ) -> list[Found]:
         # FAISS returns any of those that are equal, and rounds equal vectors differently
         # depending on where they lie. So fetch all that may be equal to the last, and order
         # them by sums in double precision.
-        fetch = min(k + 8, among)
-        while True:
-            rough, candidates = self._flat.search(query[np.newaxis], fetch, params=_only(rows))
-            if fetch == among or rough[0, -1] < rough[0, k - 1] - 2 * _ROUNDING:
+        fetch = min(k + 8, self.rows if rows is None else len(rows))
+        best = self._nearest(queries, fetch, rows)
+        return [
+            self._settled(query, k, rows, candidates, rough)
+            for query, candidates, rough in zip(queries, *best, strict=True)
+        ]
+
+    def _settled(
+        self,
+        query: NDArray[np.float32],
+        k: int,
+        rows: NDArray[np.int64] | None,
+        candidates: NDArray[np.int64],
+        rough: NDArray[np.float32],
+    ) -> Found:
+        fetch, passing = len(candidates), self.rows if rows is None else len(rows)
+        while fetch < passing and rough[-1] >= rough[k - 1] - 2 * _ROUNDING:
+            fetch = min(4 * fetch, passing)
+            found, similarities = self._nearest(query[np.newaxis], fetch, rows)
+            candidates, rough = found[0], similarities[0]
+        return self._rank(query, k, candidates)
+
+    def _nearest(
+        self, queries: NDArray[np.float32], fetch: int, rows: NDArray[np.int64] | None
+    ) -> Found:
+        """Return the rows that are nearest but for errors of rounding; both of shape (Q, fetch)."""
+        among = self.rows if rows is None else len(rows)
+        if len(queries) >= _MANY:
+            parts = [self._product(queries, fetch, *each, rows) for each in _parts(among, _BLOCK)]
+        else:
+            size = max(-(-among // _threads()), _SHARE, fetch)
+
+            def part(start: int, stop: int) -> Found:
+                similarities, found = self._flat.search(
+                    queries, min(fetch, stop - start), params=_only(rows, start, stop)
+                )
+                return found, similarities
+
+            ranges = list(_parts(among, size))
+            # One alone is not worth handing over.
+            run = map if len(ranges) == 1 else _pool().map
+            parts = list(run(lambda each: part(*each), ranges))
+        if len(parts) == 1:
+            return parts[0]
+        found = np.concatenate([each for each, _ in parts], axis=1)
+        similarities = np.concatenate([each for _, each in parts], axis=1)
+        order = np.argsort(-similarities, axis=1, kind="stable")[:, :fetch]
+        return np.take_along_axis(found, order, 1), np.take_along_axis(similarities, order, 1)
+
+    def _product(
+        self,
+        queries: NDArray[np.float32],
+        fetch: int,
+        start: int,
+        stop: int,
+        rows: NDArray[np.int64] | None,
+    ) -> Found:
+        block = self.read(start, stop) if rows is None else self.take(rows[start:stop])
+        similarities, at = faiss.knn(
+            queries, block, min(fetch, stop - start), faiss.METRIC_INNER_PRODUCT
+        )
+        return (at + start if rows is None else rows[start:stop][at]), similarities
+
+    def _in_lists(
+        self, query: NDArray[np.float32], k: int, among: Selection | None, plan: Plan
+    ) -> Found:
+        """Compare the rows that pass in the lists nearest to the query, until no more are better.
+
+        The first look is at as many rows as were found to be enough, each further one at as
+        many as all before; it ends with the one that changes nothing.
+        """
+        known = self.approximation
+        if known is None or plan.kind not in {FLAT, known.kind}:
+            raise ValueError(f"there is no approximate index for the plan {plan.kind}")
+        lists, turned = self.lists, self._rotation @ query
+        listed = lists.everything if among is None else among.listed(lists.listed)
+        distances = lists.distances(turned)
+        counts = lists.counts(listed)
+        order = np.argsort(distances, kind="stable")
+        order = order[counts[order] > 0]
+        covered = np.cumsum(counts[order])
+        if not len(covered) or covered[-1] != (self.rows if among is None else among.count):
+            raise ValueError("the approximate index is damaged")
+
+        def scan(some: NDArray[np.int64]) -> Found:
+            if plan.kind == FLAT:
+                rows = lists.passing(listed, some)
+                return self._exactly(query[np.newaxis], min(k, len(rows)), rows)[0]
+            bitmap: Faiss = faiss.IDSelectorBitmap
+            selector = None if among is None else bitmap(among.mask)
+            fetch = k * known.rerank
+            candidates = self._by_codes(turned, distances, some, fetch, selector)
+            return self._rank(query, k, candidates)
+
+        best: Found = np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32)
+        wanted = known.first * max(1, -(-k // NEAREST))
+        start = 0
+        while start < len(order):
+            stop = int(np.searchsorted(covered, wanted)) + 1
+            rows, similarities = scan(order[start:stop])
+            enough = len(best[0]) >= k and not (similarities > best[1][-1]).any()
+            best = _merged(k, best, (rows, similarities))
+            if enough:
                 break
-            fetch = min(4 * fetch, among)
-        return self._rank(query, k, candidates[0])
+            start, wanted = stop, 2 * int(covered[min(stop, len(covered)) - 1])
+        if len(best[0]) < k:
+            raise ValueError("the approximate index is damaged")
+        return best
 
-    def _candidates(
-        self, query: NDArray[np.float32], fetch: int, nprobe: int, selector: Faiss
-    ) -> NDArray[np.int64] | None:
-        """Return the rows that seem nearest; None: all lists must be read to find so many."""
-        while nprobe < inner(self._ivf).nlist:
-            params = faiss.SearchParametersPreTransform(  # type: ignore[call-arg]
-                index_params=faiss.IVFSearchParameters(nprobe=nprobe, sel=selector)  # type: ignore[call-arg]
-            )
-            candidates: NDArray[np.int64]
-            candidates = self._ivf.search(query[np.newaxis], fetch, params=params)[1][0]
-            if candidates.min() < -1 or candidates.max() >= self.rows:
-                raise ValueError("the approximate index is damaged")
-            if candidates[-1] >= 0:  # FAISS fills up with -1
-                return candidates
-            nprobe *= 2
-        return None
+    @cached_property
+    def _rotation(self) -> NDArray[np.float32]:
+        matrix: Faiss = faiss.downcast_VectorTransform(self._ivf.chain.at(0))
+        rotation: NDArray[np.float32] = faiss.vector_to_array(matrix.A).reshape(self.dim, self.dim)
+        return rotation
 
-    def _rank(
-        self, query: NDArray[np.float32], k: int, candidates: NDArray[np.int64]
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    def _by_codes(
+        self,
+        turned: NDArray[np.float32],
+        distances: NDArray[np.float32],
+        lists: NDArray[np.int64],
+        fetch: int,
+        selector: Faiss,
+    ) -> NDArray[np.int64]:
+        """Return the rows in some lists whose codes are nearest, `fetch` at most."""
+        found = np.empty(fetch, dtype=np.int64)
+        rough = np.empty(fetch, dtype=np.float32)
+        chosen = np.ascontiguousarray(lists, dtype=np.int64)
+        coarse = np.ascontiguousarray(distances[lists])
+        params = faiss.IVFSearchParameters(nprobe=len(lists), sel=selector)  # type: ignore[call-arg]
+        arrays = (chosen, coarse, rough, found)
+        pointers = [faiss.swig_ptr(each) for each in arrays]
+        query = np.ascontiguousarray(turned)
+        inner(self._ivf).search_preassigned_c(
+            1, faiss.swig_ptr(query), fetch, *pointers, False, params
+        )
+        rows: NDArray[np.int64] = found[found >= 0]
+        if found.min() < -1 or (len(rows) and rows.max() >= self.rows):
+            raise ValueError("the approximate index is damaged")
+        return rows
+
+    def _rank(self, query: NDArray[np.float32], k: int, candidates: NDArray[np.int64]) -> Found:
         vectors = self.take(candidates).astype(np.float64)
         exact = (vectors * query).sum(axis=1).astype(np.float32)
         best = np.lexsort((candidates, -exact))[:k]
         return candidates[best], exact[best]
 
-    def _bitmap(self, rows: NDArray[np.int64]) -> Faiss:
-        passing = np.zeros(self.rows, dtype=np.bool_)
-        passing[rows] = True
-        selector: Faiss = faiss.IDSelectorBitmap
-        return selector(np.packbits(passing, bitorder="little"))
+
+def _merged(k: int, one: Found, two: Found) -> Found:
+    rows = np.concatenate([one[0], two[0]])
+    similarities = np.concatenate([one[1], two[1]])
+    best = np.lexsort((rows, -similarities))[:k]
+    return rows[best], similarities[best]
 
 
-def _empty(queries: int, k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    return np.empty((queries, k), dtype=np.int64), np.empty((queries, k), dtype=np.float32)
+def _parts(total: int, size: int) -> Iterator[tuple[int, int]]:
+    return ((start, min(start + size, total)) for start in range(0, total, size))
 
 
-def _only(rows: NDArray[np.int64] | None) -> faiss.SearchParameters | None:
+def _only(rows: NDArray[np.int64] | None, start: int, stop: int) -> faiss.SearchParameters:
     if rows is None:
-        return None
-    # Ascending ids are taken one by one; other selectors are asked about every row.
-    selector = faiss.IDSelectorArray(np.ascontiguousarray(rows))
+        selector: Faiss = faiss.IDSelectorRange(start, stop)
+    else:
+        # Ids are taken one by one; other selectors are asked about every row.
+        selector = faiss.IDSelectorArray(np.ascontiguousarray(rows[start:stop]))
     # `sel` is a keyword of SWIG's making that FAISS's own stubs do not know.
     return faiss.SearchParameters(sel=selector)  # type: ignore[call-arg]
+
+
+@cache
+def _threads() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@cache
+def _pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(_threads(), "finetag-search")

@@ -6,25 +6,24 @@ Reading it is the business of `search`.
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
 
 import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.approximation import NEAREST, Approximation
+from indexer.approximation import Approximation
+from indexer.vectors.calibration import Probes
 from indexer.vectors.files import KINDS, Faiss, inner, read_lists, write_lists
 from indexer.vectors.search import Vectors
 
 FLAT_ROWS = 200_000
-"""From here on exact search of all rows takes over 20 ms (two cores, 256 dimensions)."""
+"""From here on exact search of all rows takes over 10 ms (two cores, 256 dimensions)."""
 
-_RECALL = 0.98
 _RERANK = 10
-_QUERIES = 200
+_QUERIES = 50
+_FIRST = 1 << 8  # rows compared at first, at least
 _SAMPLE = 50  # vectors for each list; k-means gains little from more
 _BLOCK = 16_384  # rows
 _SEED = 0
@@ -36,9 +35,9 @@ def write_ivf(
 ) -> Approximation | None:
     """Write an index that finds nearly all of the nearest rows faster than exact search.
 
-    SQ8 and RaBitQ are both filled; rows of `flat` that took no part in training are searched
-    for, and of those that reach the wanted recall the faster is written. Everything but the
-    times follows from the vectors, so another choice on another run means equal times.
+    SQ8 and RaBitQ are both filled and measured, see `calibration`, and of those that reach the
+    wanted recall the faster is written. Everything but the times follows from the vectors, so
+    another choice on another run means equal times.
 
     Args:
         path: the file.
@@ -71,9 +70,6 @@ def write_ivf(
     return approximation
 
 
-_Search = Callable[[NDArray[np.float32], int], tuple[NDArray[np.int64], NDArray[np.float32]]]
-
-
 class _Sample:
     """A generation's vectors, some of them set aside to measure with, others to train with."""
 
@@ -81,29 +77,14 @@ class _Sample:
         self.flat = flat
         self.nlist = 2 ** round(math.log2(2 * math.sqrt(flat.rows)))
         order = np.random.default_rng(_SEED).permutation(flat.rows)
-        self.held_out, others = order[:_QUERIES], order[_QUERIES:]
+        held_out, others = order[:_QUERIES], order[_QUERIES:]
         # A quantiser that sees the principal axes of the vectors wastes its bits on the last
         # ones; turned at random, all dimensions carry alike. Distances stay what they are.
         self.rotation = faiss.RandomRotationMatrix(flat.dim, flat.dim)
         self.rotation.init(_SEED)
         chosen = np.sort(others[: _SAMPLE * self.nlist])
         self.training: NDArray[np.float32] = self.rotation.apply(flat.take(chosen))
-        self.queries = flat.take(self.held_out)
-        self.nearest, self.exact_milliseconds = self.similarities(flat.search)
-
-    def similarities(self, search: _Search) -> tuple[NDArray[np.float32], float]:
-        """Search for each held-out row, which is not counted as found itself.
-
-        Returns:
-            Similarities of the others, best first, float32 (Q, 10), and milliseconds a query.
-        """
-        start = time.perf_counter()
-        rows, similarities = search(self.queries, NEAREST + 1)
-        milliseconds = (time.perf_counter() - start) * 1000 / len(self.queries)
-        # Where more than 10 rows equal it, it may not be among them; then the last one goes.
-        itself = rows == self.held_out[:, np.newaxis]
-        itself[~itself.any(axis=1), -1] = True
-        return similarities[~itself].reshape(-1, NEAREST), milliseconds
+        self.probes = Probes(flat, held_out)
 
 
 _Made = tuple[Faiss, Approximation]
@@ -121,7 +102,7 @@ def _retrained(sample: _Sample, previous: Path, trained: Approximation) -> _Made
         return None
     start = inner(old).quantizer.reconstruct_n(0, trained.nlist)
     centroids = _centroids(sample, trained.nlist, iterations=1, start=start)
-    return _best(sample, centroids, [trained.kind], trained.trained_rows)
+    return _best(sample, centroids, [trained.kind], trained.trained_rows, trained.first)
 
 
 def _centroids(
@@ -143,17 +124,20 @@ def _centroids(
     return coarse
 
 
-def _best(sample: _Sample, coarse: Faiss, kinds: Sequence[str], trained_rows: int) -> _Made | None:
+def _best(
+    sample: _Sample, coarse: Faiss, kinds: Sequence[str], trained_rows: int, first: int = _FIRST
+) -> _Made | None:
     """Fill an index of each kind; return the fastest that reaches the recall."""
     made = [_empty(sample, coarse, kind) for kind in kinds]
     _fill(sample, coarse, made)
     chosen = []
     for kind, ivf in zip(kinds, made, strict=True):
         index = faiss.IndexPreTransform(sample.rotation, ivf)
-        if approximation := _measured(sample, index, kind, trained_rows):
+        unmeasured = Approximation(kind, coarse.ntotal, first, _RERANK, 0, trained_rows, ())
+        if approximation := sample.probes.measured(index, unmeasured):
             chosen.append((index, approximation))
-    fastest = min((approximation.milliseconds for _, approximation in chosen), default=0.0)
-    equals = [each for each in chosen if each[1].milliseconds <= _TIE * fastest]
+    fastest = min((each.measured[-1].codes for _, each in chosen), default=0.0)
+    equals = [each for each in chosen if each[1].measured[-1].codes <= _TIE * fastest]
     return min(equals, key=lambda each: inner(each[0]).code_size, default=None)
 
 
@@ -181,29 +165,3 @@ def _fill(sample: _Sample, coarse: Faiss, indexes: Sequence[Faiss]) -> None:
         for index in indexes:
             # What `add` does once it knows the lists.
             index.add_core(len(block), faiss.swig_ptr(block), None, faiss.swig_ptr(lists))
-
-
-def _measured(sample: _Sample, index: Faiss, kind: str, trained_rows: int) -> Approximation | None:
-    """Find the smallest power of two for nprobe that reaches the recall before it is slow."""
-    approximation = Approximation(
-        kind=kind,
-        nlist=inner(index).nlist,
-        nprobe=1,
-        rerank=_RERANK,
-        recall=0.0,
-        queries=len(sample.queries),
-        trained_rows=trained_rows,
-        milliseconds=0.0,
-        exact_milliseconds=sample.exact_milliseconds,
-    )
-    while approximation.nprobe < approximation.nlist:
-        vectors = sample.flat.beside(index, approximation)
-        found, milliseconds = sample.similarities(vectors.search_approximate)
-        if milliseconds >= sample.exact_milliseconds:
-            return None
-        # Rows as near as the tenth are as good as the tenth.
-        recall = float((found >= sample.nearest[:, -1:]).mean())
-        if recall >= _RECALL:
-            return replace(approximation, recall=recall, milliseconds=milliseconds)
-        approximation = replace(approximation, nprobe=2 * approximation.nprobe)
-    return None

@@ -1,0 +1,73 @@
+"""The rows that pass a filter, held as one bit a row: counted, listed, combined by their owner.
+
+How a filter is written, and what passes it, is the business of `retrieval`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+Mask = NDArray[np.uint8]
+"""A bit a row, eight to a byte, lowest bit first; the bits after the last row are 0."""
+
+_WORD = 8  # bytes
+
+
+class Selection:
+    """Some rows of an index.
+
+    Attributes:
+        mask: which; in the order of the rows.
+    """
+
+    def __init__(self, mask: Mask, in_lists: Callable[[], Mask] | None = None) -> None:
+        """Select rows.
+
+        Args:
+            mask: which, in the order of the rows.
+            in_lists: gives the same in the order of the inverted lists, where there is a
+                quicker way to it than to reorder `mask`.
+        """
+        self.mask = mask
+        self._in_lists = in_lists
+        self._listed: Mask | None = None
+
+    @classmethod
+    def of(cls, rows: NDArray[np.int64], total: int) -> Selection:
+        """Select rows, given by their numbers, of `total`."""
+        bits = np.zeros(total, dtype=np.bool_)
+        bits[rows] = True
+        return cls(np.packbits(bits, bitorder="little"))
+
+    @cached_property
+    def count(self) -> int:
+        """How many rows there are."""
+        return int(np.bitwise_count(self.mask).sum(dtype=np.int64))
+
+    @cached_property
+    def rows(self) -> NDArray[np.int64]:
+        """The row numbers, int64, ascending."""
+        return places(self.mask)
+
+    def listed(self, reorder: Callable[[Mask], Mask]) -> Mask:
+        """Return the mask in the order of the inverted lists, which `reorder` brings one into."""
+        if self._listed is None:
+            self._listed = self._in_lists() if self._in_lists else reorder(self.mask)
+        return self._listed
+
+
+def places(mask: Mask) -> NDArray[np.int64]:
+    """Return the places of the bits that are set, ascending; quick where they are few."""
+    words = np.zeros(-(-len(mask) // _WORD), dtype=np.uint64)
+    words.view(np.uint8)[: len(mask)] = mask
+    taken = np.flatnonzero(words)
+    if 2 * len(taken) > len(words):
+        return np.flatnonzero(np.unpackbits(mask, bitorder="little").view(np.bool_))
+    bits = np.unpackbits(words[taken].view(np.uint8), bitorder="little").view(np.bool_)
+    at = np.flatnonzero(bits)
+    found: NDArray[np.int64] = taken[at >> 6] * 64 + (at & 63)
+    return found
