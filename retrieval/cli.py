@@ -31,7 +31,7 @@ Examples:
 
 \b
 Filters (--attr; in quotes, for the shell):
-  "wing_color=grey"          has the attribute; case, blank, - and _ are all one
+  "wing_color=grey"          has it; case, blank, - and _ are all one
   "wing_color=grey,blue"     has one of them; with != it has none of them
   "wing_color=grey>=0.8"     with a probability of at least 0.8
   "price<50"                 an imported field; also <=, >, >=, = and !=

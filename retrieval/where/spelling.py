@@ -11,6 +11,8 @@ KEYWORDS = ("AND", "OR", "NOT")
 """In any case; a name or value spelt like one needs quotes."""
 
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_DIGITS = 400
+"""Of an integer that is read as one; more than those that float64 reaches, and soon read."""
 _PLAIN = re.compile(r"\w[\w./-]*")
 
 
@@ -25,9 +27,9 @@ def constant(word: str) -> float | bool | None:
         return word.lower() == "true"
     if not _NUMBER.fullmatch(word):
         return None
-    number = float(word)
-    # Integers that float64 keeps exactly stay integers, and are shown without a point.
-    return int(number) if number.is_integer() and abs(number) < 2**53 else number
+    if word.lstrip("+-").isdigit() and len(word) <= _DIGITS:
+        return int(word)
+    return float(word)
 
 
 def written(text: str) -> str:
@@ -42,4 +44,7 @@ def written_value(value: str | float | bool) -> str:
     """Write a field's value; a number bare, so that it is not taken for a text."""
     if isinstance(value, bool):
         return "true" if value else "false"
-    return written(value) if isinstance(value, str) else repr(value)
+    if isinstance(value, str):
+        return written(value)
+    # Equal numbers are written the same; those of more digits as they are.
+    return repr(int(value) if abs(value) < 2**53 and value == int(value) else value)
