@@ -2,5 +2,6 @@
 
 from retrieval.answer import Answer, Hit
 from retrieval.catalog import Catalog
+from retrieval.where import Attr, Field
 
-__all__ = ["Answer", "Catalog", "Hit"]
+__all__ = ["Answer", "Attr", "Catalog", "Field", "Hit"]

@@ -19,7 +19,8 @@ class Hit:
         name: the file relative to the catalogue's root, with forward slashes.
         similarity: cosine of the angle between the looks of query and hit, in [-1, 1]; None
             if there was no query image.
-        attributes: probability in [0, 1] of each attribute in the filter, by `group=value`.
+        attributes: probability in [0, 1] of each attribute that the filter asks for, by
+            `group=value`.
         width: in pixels, upright.
         height: in pixels, upright.
         fields: what was imported about the image: price, brand, own attributes.
@@ -45,13 +46,14 @@ class Answer:
     Attributes:
         hits: at most as many as asked for.
         total: how many images of the catalogue pass the filter, shown or not.
-        where: the filter's attributes, as the model names them.
+        where: the attributes that the filter asks for, as the model names them.
         plan: the way the search took, such as `exact over 41 of 7,084 images`.
         exact: whether no better hit can have been missed.
         reason: why there are no hits; None if there are some.
         generation: number of the index generation that answered.
         milliseconds: time taken by each stage that ran: `load` (the model, once for each
             catalogue opened), `decode`, `embed`, `filter`, `search`.
+        filter: the whole filter as text, in its shortest spelling; empty without one.
     """
 
     hits: tuple[Hit, ...]
@@ -62,12 +64,14 @@ class Answer:
     reason: str | None
     generation: int
     milliseconds: Mapping[str, float]
+    filter: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """Return the answer as JSON takes it; the keys are the names of the attributes."""
         return {
             "total": self.total,
             "where": list(self.where),
+            "filter": self.filter,
             "plan": self.plan,
             "exact": self.exact,
             "reason": self.reason,

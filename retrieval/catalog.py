@@ -20,13 +20,20 @@ from finetag_model.errors import CatalogueError, UsageError
 from indexer import Index, Manifest, find_index
 from retrieval.answer import Answer, Hit
 from retrieval.dedup import Ranking, fold
-from retrieval.filters import parse
+from retrieval.where import (
+    Filter,
+    Where,
+    log_probability,
+    named_positions,
+    passing,
+    read_where,
+    rows_of,
+    why_empty,
+)
 
 if TYPE_CHECKING:
     from retrieval.query import QueryImage
-
-# Log probability of each stored score; half a step stands for "below the smallest".
-_LOG_PROBABILITY = np.log(np.maximum(np.arange(256), 0.5) / 255)
+_NO_ROWS = np.empty(0, dtype=np.int64)
 
 
 class Catalog:
@@ -77,26 +84,27 @@ class Catalog:
     def search(
         self,
         image: QueryImage | None = None,
-        where: str | Sequence[str] = (),
+        where: Where = (),
         limit: int = 20,
         *,
         dedup: bool = False,
     ) -> Answer:
-        """Find images that look like `image`, have the attributes of `where`, or both.
+        """Find images that look like `image`, pass the filter `where`, or both.
 
         With an image, hits are ranked by how alike they look; without one, by the joint
-        probability of the attributes (the mean of their logarithms). Equals keep the order of
-        the catalogue.
+        probability of the attributes that the filter asks for (`log_probability`). Equals keep
+        the order of the catalogue.
 
         Args:
             image: path, bytes of a file, or Pillow image.
-            where: one or several `group=value`; several must all hold.
+            where: the filter, as text such as `wing_color=grey AND price<50`, as comparisons of
+                `Attr` and `Field`, or as a dict of the JSON form; several must all hold.
             limit: the greatest number of hits, at least 1.
             dedup: show of near duplicates the best alone; it says how many it stands for.
 
         Raises:
-            UsageError: neither image nor where is given, an attribute is unknown, or limit is
-                below 1.
+            UsageError: neither image nor where is given, the filter cannot be read or names
+                what is not there, or limit is below 1.
             ImageError: the image cannot be read.
             CatalogueError: the index was built with another model.
             CheckpointError: the model cannot be loaded.
@@ -104,42 +112,47 @@ class Catalog:
         if limit < 1:
             raise UsageError(f"the limit is {limit}, but must be at least 1")
         index = self.index
-        condition = parse(where, index.manifest.vocabulary)
-        positions = condition.positions
-        if image is None and not positions:
+        vocabulary = index.manifest.vocabulary
+        tree = read_where(where, vocabulary, index.columns)
+        positions = named_positions(tree, vocabulary)
+        if image is None and tree is None:
             raise UsageError("nothing to search for: give an image, an attribute, or both")
 
         clock = _Clock()
         vector = None if image is None else self._embed(image, clock)
         with clock.stage("filter"):
-            passing = condition.rows(index)
-        is_approximate = vector is not None and _is_faster(index.manifest, len(passing))
+            among = None if tree is None else rows_of(passing(tree, index), index.rows)
+        total = index.rows if among is None else len(among)
+        is_approximate = vector is not None and _is_faster(index.manifest, total)
         with clock.stage("search"):
-            among = passing if positions else None
             way = index.search_approximately if is_approximate else index.search
+            likely = _NO_ROWS
+            if vector is None and tree is not None and among is not None:
+                likely = self._most_probable_first(tree, among)
 
             def rank(number: int) -> Ranking:
                 if vector is None:
-                    return Ranking(self._most_probable(passing, positions, number), None)
+                    return Ranking(likely[:number], None)
                 found, alike = way(vector, number, among)
                 return Ranking(found[0], alike[0])
 
             if dedup:
-                ranking, folded = fold(index, rank, limit, len(passing))
+                ranking, folded = fold(index, rank, limit, total)
             else:
                 ranking = rank(limit)
                 folded = [0] * len(ranking.rows)
             hits = self._hits(ranking, folded, positions)
-        scope = f"{len(passing):,} of {index.rows:,}" if positions else f"all {index.rows:,}"
+        scope = f"all {index.rows:,}" if tree is None else f"{total:,} of {index.rows:,}"
         return Answer(
             hits=hits,
-            total=len(passing),
-            where=tuple(index.manifest.vocabulary.names[p] for p in positions),
+            total=total,
+            where=tuple(vocabulary.names[p] for p in positions),
             plan=_plan(index.manifest, is_approximate, scope),
             exact=not is_approximate,
-            reason=None if hits else condition.why_empty(index),
+            reason=None if hits else why_empty(tree, index),
             generation=index.manifest.generation,
             milliseconds=clock.milliseconds,
+            filter="" if tree is None else str(tree),
         )
 
     def attributes(self) -> list[tuple[str, list[tuple[str, int]]]]:
@@ -169,13 +182,8 @@ class Catalog:
         with clock.stage("embed"):
             return self._embedder.embed(pixels[np.newaxis]).visual
 
-    def _most_probable(
-        self, passing: NDArray[np.int64], positions: Sequence[int], limit: int
-    ) -> NDArray[np.int64]:
-        joint = np.zeros(len(passing))
-        for position in positions:
-            joint += _LOG_PROBABILITY[self.index.scores(position)[passing]]
-        return passing[np.argsort(-joint, kind="stable")[:limit]]
+    def _most_probable_first(self, tree: Filter, among: NDArray[np.int64]) -> NDArray[np.int64]:
+        return among[np.argsort(-log_probability(tree, self.index, among), kind="stable")]
 
     def _hits(
         self,

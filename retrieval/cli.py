@@ -14,7 +14,7 @@ from finetag_model.errors import UsageError
 from retrieval.catalog import Catalog
 from retrieval.listing import print_answer, print_attributes
 
-EXAMPLES = """\b
+EPILOG = """\b
 Examples:
   finetag-search query.jpg
       the 20 images that look most like query.jpg
@@ -28,17 +28,29 @@ Examples:
       the paths alone, for other programs
   finetag-search --attributes | less
       what can be asked for
+
+\b
+Filters (--attr; in quotes, for the shell):
+  "wing_color=grey"          has it; case, blank, - and _ are all one
+  "wing_color=grey,blue"     has one of them; with != it has none of them
+  "wing_color=grey>=0.8"     with a probability of at least 0.8
+  "price<50"                 an imported field; also <=, >, >=, = and !=
+  "brand~lynx*"              text like a pattern of * and ?, in any case
+  "a=b AND (c=d OR NOT e=f)" NOT binds first, then AND, then OR
+  "brand='Black and Tan'"    quotes for signs, and for and, or, not as words
+An image without a price passes no comparison of it, but every NOT of one.
 """
 
 
-@click.command(cls=Command, no_args_is_help=True, epilog=EXAMPLES)
+@click.command(cls=Command, no_args_is_help=True, epilog=EPILOG)
 @click.argument("query", required=False, type=click.Path(path_type=Path))
 @click.option(
     "--attr",
     "where",
-    metavar="GROUP=VALUE",
+    metavar="FILTER",
     multiple=True,
-    help="Only images that have this attribute; repeat it to ask for several at once.",
+    help="Only images that pass this filter, such as underparts_color=grey; see below. "
+    "Repeated, all must hold.",
 )
 @click.option(
     "--limit", default=20, show_default=True, metavar="N", help="Show at most this many images."
@@ -75,7 +87,7 @@ def main(
     model: Path | None,
     runtime: Runtime,
 ) -> None:
-    """Find images that look like QUERY, have given attributes, or both."""
+    """Find images that look like QUERY, pass a filter, or both."""
     if attributes and (query or where or html):
         raise UsageError("--attributes lists them all; use it without QUERY, --attr and --html")
     catalog = Catalog.open(index, model=model, runtime=runtime)

@@ -47,6 +47,7 @@ def test_json_has_stable_keys_and_absolute_paths(search: Search, root: Path) -> 
         "query",
         "total",
         "where",
+        "filter",
         "plan",
         "exact",
         "reason",
@@ -56,6 +57,7 @@ def test_json_has_stable_keys_and_absolute_paths(search: Search, root: Path) -> 
     ]
     assert value["query"] == str(query)
     assert value["where"] == ["upper=red", "lower=blue"]
+    assert value["filter"] == "upper=red AND lower=blue"
     assert value["total"] == len(value["hits"])
     first = value["hits"][0]
     assert first == {
@@ -114,9 +116,32 @@ def test_attributes_stand_alone(search: Search, other: list[str]) -> None:
     assert "--attributes" in one_line(search("--attributes", *other), 2)
 
 
-def test_an_unknown_attribute_names_the_nearest(search: Search) -> None:
-    assert "nearest: upper" in one_line(search("--attr", "uper=red"), 2)
-    assert "nearest: grey" in one_line(search("--attr", "upper=gray"), 2)
+def test_a_wrong_filter_is_shown_with_what_is_near(search: Search) -> None:
+    result = search("--attr", "lower=red", "--attr", "NOT uper=red")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == (
+        "error: unknown attribute or field 'uper' at character 5; nearest: upper, lower\n"
+        "  NOT uper=red\n"
+        "      ^\n"
+    )
+    assert "nearest: grey" in search("--attr", "upper=gray").stderr
+
+
+def test_a_filter_may_be_any_expression(search: Search) -> None:
+    both = json.loads(
+        search("--attr", "upper=red or upper=blue", "--attr", "lower!=red", "--json").stdout
+    )
+    names = {hit["name"] for hit in both["hits"]}
+    assert {"red/red_blue.png", "blue/blue_green.png"} <= names
+    assert not {"red/red_red.png", "green/green_blue.png"} & names
+    assert both["where"] == ["upper=red", "upper=blue"]
+    assert both["filter"] == "(upper=red OR upper=blue) AND lower!=red"
+
+
+def test_the_help_teaches_filters(search: Search) -> None:
+    text = search("--help").output
+    assert '\n    "price<50" ' in text
+    assert max(map(len, text.splitlines())) <= 80
 
 
 @pytest.mark.parametrize("limit", [0, -3])

@@ -1,0 +1,113 @@
+"""From a filter to the rows of an index that pass it, as packed bits.
+
+A mask is uint8 ((rows + 7) // 8,): row r is bit r % 8, from the lowest, of byte r // 8; the bits
+after the last row are 0. What is said of a field's missing values: they equal nothing and are in
+no order, so that no comparison holds, and NOT of it does.
+"""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Callable
+from functools import reduce
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexer import Index, cutoff
+from retrieval.where.names import Columns
+from retrieval.where.tree import And, Compare, Filter, Has, Not, Or
+
+Mask = NDArray[np.uint8]
+
+_HOLDS: dict[str, Callable[[Any, Any], Any]] = {
+    "=": operator.eq,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+
+
+def passing(tree: Filter, index: Index) -> Mask:
+    """Return which rows of the index pass a filter that `read_where` has read; a mask."""
+    match tree:
+        case Has(group, values, confidence):
+            places = [index.manifest.vocabulary.position(f"{group}={value}") for value in values]
+            if confidence is None:
+                return reduce(np.bitwise_or, map(index.mask, places))
+            level = cutoff(confidence)
+            return _packed(reduce(np.logical_or, (index.scores(at) >= level for at in places)))
+        case Compare():
+            return _packed(_compared(tree, index.columns))
+        case And(terms):
+            return reduce(np.bitwise_and, (passing(term, index) for term in terms))
+        case Or(terms):
+            return reduce(np.bitwise_or, (passing(term, index) for term in terms))
+        case Not(term):
+            return everything(index) & ~passing(term, index)
+
+
+def everything(index: Index) -> Mask:
+    """Return the mask of all rows."""
+    return _packed(np.ones(index.rows, dtype=np.bool_))
+
+
+def rows_of(mask: Mask, rows: int) -> NDArray[np.int64]:
+    """Return the rows of a mask, ascending, of an index of so many."""
+    bits = np.unpackbits(mask, count=rows, bitorder="little").view(np.bool_)
+    return np.flatnonzero(bits).astype(np.int64, copy=False)
+
+
+def count(mask: Mask) -> int:
+    """Return how many rows a mask has."""
+    return int(np.bitwise_count(mask).sum())
+
+
+def _packed(bits: NDArray[np.bool_]) -> Mask:
+    return np.packbits(bits, bitorder="little")
+
+
+def _compared(compare: Compare, columns: Columns) -> NDArray[np.bool_]:
+    """Return which rows have a number, or else a text, that compares so; bool (rows,)."""
+    name, op, values = compare.field, compare.op, compare.values
+    found: list[NDArray[np.bool_]] = []
+    numbers = [float(value) for value in values if not isinstance(value, str)]
+    if numbers:
+        there = columns.numbers(name)
+        holds = _HOLDS[op]
+        found += [holds(there, number) for number in numbers]
+    texts = [value for value in values if isinstance(value, str)]
+    if texts:
+        known, codes = columns.texts(name)
+        # Rows without a text have code -1, which takes the last: that no text is here.
+        passes = np.zeros(len(known) + 1, dtype=np.bool_)
+        passes[:-1] = list(map(_test(op, texts), map(str.casefold, known)))
+        found.append(passes[codes])
+    return reduce(np.logical_or, found)
+
+
+def _test(op: str, values: list[str]) -> Callable[[str], Any]:
+    """Return what says of a text, its case folded, whether it compares so with a value."""
+    folded = [value.casefold() for value in values]
+    if op == "=":
+        return set(folded).__contains__
+    if op == "~":
+        return re.compile("|".join(map(_pattern, folded)), re.DOTALL).fullmatch
+    holds, bound = _HOLDS[op], folded[0]
+    return lambda text: bool(holds(text, bound))
+
+
+def _pattern(glob: str) -> str:
+    """Return the regular expression of a pattern of `*` and `?`.
+
+    What follows a `*` is looked for once, from the left (an atomic group), so that no pattern
+    makes a search take long; only the last piece must reach the end.
+    """
+    first, *others = [re.escape(piece).replace(r"\?", ".") for piece in glob.split("*")]
+    if not others:
+        return first
+    *middle, last = others
+    return first + "".join(f"(?>.*?{piece})" for piece in middle) + f".*{last}"

@@ -1,0 +1,48 @@
+"""Why nothing passes a filter, in one sentence for people."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+from finetag_model.console import printable
+from indexer import Index
+from indexer.report import count as counted
+from retrieval.where.evaluate import Mask, count, passing
+from retrieval.where.tree import And, Filter, Not, Or
+
+
+def why_empty(tree: Filter | None, index: Index) -> str:
+    """Say why no row of an index passes a filter."""
+    if not index.rows or tree is None:
+        return "the index holds no images"
+    terms = tuple(dict.fromkeys(tree.terms)) if isinstance(tree, And) else (tree,)
+    denied = [term for term in terms if Not(term) in terms]
+    if denied:
+        return f"{_text(denied[0])} and {_text(Not(denied[0]))} contradict each other"
+    masks = {term: passing(term, index) for term in terms}
+    missing = [term for term in terms if not count(masks[term])]
+    if missing:
+        return _missing(missing)
+    alone = [f"{_text(term)} ({counted(count(masks[term]), 'image')})" for term in _apart(masks)]
+    return f"{' and '.join(alone)} are found, but never in one image"
+
+
+def _missing(terms: list[Filter]) -> str:
+    """Say which conditions hold of no image."""
+    none = [_text(term) for term in terms if not isinstance(term, Not)]
+    every = [_text(term.term) for term in terms if isinstance(term, Not)]
+    parts = [f"no image has {' or '.join(none)}"] * bool(none)
+    parts += [f"every image has {' and '.join(every)}"] * bool(every)
+    return ", and ".join(parts)
+
+
+def _apart(masks: dict[Filter, Mask]) -> list[Filter]:
+    """Return the first two conditions that are never met together, or else all of them."""
+    for one, other in combinations(masks, 2):
+        if not count(masks[one] & masks[other]):
+            return [one, other]
+    return list(masks)
+
+
+def _text(term: Filter) -> str:
+    return printable(f"({term})" if isinstance(term, And | Or) else str(term))
