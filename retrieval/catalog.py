@@ -6,9 +6,7 @@ ONNX Runtime, nor FAISS. What an index is on disk belongs to `indexer`.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,24 +14,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from finetag_model.embedder import Embedder, Runtime, load_embedder
-from finetag_model.errors import CatalogueError, UsageError
-from indexer import Index, Manifest, find_index
-from retrieval.answer import Answer, Hit
-from retrieval.dedup import Ranking, fold
-from retrieval.where import (
-    Filter,
-    Where,
-    log_probability,
-    named_positions,
-    passing,
-    read_where,
-    rows_of,
-    why_empty,
-)
+from finetag_model.errors import CatalogueError
+from indexer import Index, find_index
+from retrieval.answer import Answer
+from retrieval.clock import Clock
+from retrieval.request import Crop, Request, ids, several
+from retrieval.search import Search
+from retrieval.target import Target, combined, rows_with, stored
+from retrieval.where import Where
 
 if TYPE_CHECKING:
     from retrieval.query import QueryImage
-_NO_ROWS = np.empty(0, dtype=np.int64)
+
+_AT_ONCE = 16
+"""Images the network takes at a time."""
 
 
 class Catalog:
@@ -83,92 +77,131 @@ class Catalog:
 
     def search(
         self,
-        image: QueryImage | None = None,
+        image: QueryImage | Sequence[QueryImage] | None = None,
         where: Where = (),
         limit: int = 20,
         *,
+        like: int | Iterable[int] | None = None,
+        unlike: int | Iterable[int] | None = None,
+        crop: Crop | None = None,
+        weight: float = 1.0,
+        min_score: float | None = None,
+        sort: str | None = None,
+        cursor: str | None = None,
         dedup: bool = False,
+        group_by: str | None = None,
+        facets: Sequence[str] | None = None,
+        explain: bool = False,
     ) -> Answer:
-        """Find images that look like `image`, pass the filter `where`, or both.
+        """Find images that look like a picture, pass the filter `where`, or both.
 
-        With an image, hits are ranked by how alike they look; without one, by the joint
-        probability of the attributes that the filter asks for (`log_probability`). Equals keep
-        the order of the catalogue.
+        With a picture, hits are ranked by how alike they look; without one, by the joint
+        probability of the attributes that the filter asks for. Equals keep the order of the
+        catalogue.
 
         Args:
-            image: path, bytes of a file, or Pillow image.
+            image: path, URL, bytes of a file, or Pillow image; of several, the mean is meant.
             where: the filter, as text such as `wing_color=grey AND price<50`, as comparisons of
                 `Attr` and `Field`, or as a dict of the JSON form; several must all hold.
             limit: the greatest number of hits, at least 1.
+            like: ids of images of the index, taken as pictures beside `image`, and no hits.
+            unlike: ids of images of the index that hits shall not be like, and no hits.
+            crop: the part of `image` that is meant; see `Crop`.
+            weight: how much looks count, from 0 to 1; the rest is for attribute similarity,
+                the share of the picture's attributes that a hit is expected to have.
+            min_score: leave out hits with a lower score.
+            sort: order by this imported field (after a `-`, greatest first) instead: with a
+                picture and no `min_score`, the best `limit`, else all that pass.
+            cursor: `Answer.next` of the page before, with all else the same but `limit`.
             dedup: show of near duplicates the best alone; it says how many it stands for.
+            group_by: show of each value of this field or group of attributes the best alone.
+            facets: count the values of these fields and groups among all that pass the filter;
+                none named: of every one.
+            explain: have each hit say what its score is made of.
 
         Raises:
-            UsageError: neither image nor where is given, the filter cannot be read or names
-                what is not there, or limit is below 1.
+            UsageError: nothing is asked for, or something that does not fit together or is not
+                there; the filter cannot be read; the cursor is of another search or generation.
             ImageError: the image cannot be read.
-            CatalogueError: the index was built with another model.
+            CatalogueError: the index is damaged, or was built with another model.
             CheckpointError: the model cannot be loaded.
         """
-        if limit < 1:
-            raise UsageError(f"the limit is {limit}, but must be at least 1")
-        index = self.index
-        vocabulary = index.manifest.vocabulary
-        tree = read_where(where, vocabulary, index.columns)
-        positions = named_positions(tree, vocabulary)
-        if image is None and tree is None:
-            raise UsageError("nothing to search for: give an image, an attribute, or both")
-
-        clock = _Clock()
-        vector = None if image is None else self._embed(image, clock)
-        with clock.stage("filter"):
-            among = None if tree is None else rows_of(passing(tree, index), index.rows)
-        total = index.rows if among is None else len(among)
-        is_approximate = vector is not None and _is_faster(index.manifest, total)
-        with clock.stage("search"):
-            way = index.search_approximately if is_approximate else index.search
-            likely = _NO_ROWS
-            if vector is None and tree is not None and among is not None:
-                likely = self._most_probable_first(tree, among)
-
-            def rank(number: int) -> Ranking:
-                if vector is None:
-                    return Ranking(likely[:number], None)
-                found, alike = way(vector, number, among)
-                return Ranking(found[0], alike[0])
-
-            if dedup:
-                ranking, folded = fold(index, rank, limit, total)
-            else:
-                ranking = rank(limit)
-                folded = [0] * len(ranking.rows)
-            hits = self._hits(ranking, folded, positions)
-        scope = f"all {index.rows:,}" if tree is None else f"{total:,} of {index.rows:,}"
-        return Answer(
-            hits=hits,
-            total=total,
-            where=tuple(vocabulary.names[p] for p in positions),
-            plan=_plan(index.manifest, is_approximate, scope),
-            exact=not is_approximate,
-            reason=None if hits else why_empty(tree, index),
-            generation=index.manifest.generation,
-            milliseconds=clock.milliseconds,
-            filter="" if tree is None else str(tree),
+        request = Request(
+            images=several(image),  # type: ignore[arg-type]
+            where=where,
+            limit=limit,
+            like=ids(like),
+            unlike=ids(unlike),
+            crop=crop,
+            weight=weight,
+            min_score=min_score,
+            sort=sort,
+            cursor=cursor,
+            dedup=dedup,
+            group_by=group_by,
+            facets=None if facets is None else tuple(facets),
+            explain=explain,
         )
+        clock = Clock()
+        search = Search(self.index, request, clock)
+        return search.answer(self._target(request, clock))
+
+    def search_each(
+        self, images: Sequence[QueryImage], where: Where = (), limit: int = 20
+    ) -> list[Answer]:
+        """Do as `search` for each image on its own, in one go: the vectors are read once.
+
+        Args:
+            images: at least one.
+            where: as of `search`.
+            limit: as of `search`.
+
+        Raises:
+            UsageError, ImageError, CatalogueError, CheckpointError: as `search`.
+        """
+        request = Request(images=tuple(images), where=where, limit=limit)
+        clock = Clock()
+        search = Search(self.index, request, clock)
+        return search.answers(self._embed(request.images, None, clock))
 
     def attributes(self) -> list[tuple[str, list[tuple[str, int]]]]:
         """Return each group with its values, and of each value how many images have it."""
         vocabulary = self.index.manifest.vocabulary
         return [
-            (group, [(vocabulary.value(p), len(self.index.matching((p,)))) for p in positions])
+            (group, [(vocabulary.value(each), self.index.count(each)) for each in positions])
             for group, positions in vocabulary.groups.items()
         ]
 
-    def _embed(self, image: QueryImage, clock: _Clock) -> NDArray[np.float32]:
+    def _target(self, request: Request, clock: Clock) -> Target | None:
+        if not request.has_picture:
+            return None
+        index = self.index
+        # Ids first: a wrong one costs no network.
+        like, unlike = (
+            [stored(index, row) for row in rows_with(index, named)]
+            for named in (request.like, request.unlike)
+        )
+        images = self._embed(request.images, request.crop, clock) if request.images else []
+        return combined([*images, *like], unlike)
+
+    def _embed(
+        self, images: Sequence[QueryImage], crop: Crop | None, clock: Clock
+    ) -> list[Target]:
         from retrieval.query import read_pixels  # noqa: PLC0415  (brings Pillow)
 
         made_with = self.index.manifest.model
-        with clock.stage("decode"):
-            pixels = read_pixels(image, made_with.input_size)
+        made: list[Target] = []
+        for start in range(0, len(images), _AT_ONCE):
+            with clock.stage("decode"):
+                pixels = [
+                    read_pixels(image, made_with.input_size, crop)
+                    for image in images[start : start + _AT_ONCE]
+                ]
+            made += self._run(np.stack(pixels), clock)
+        return made
+
+    def _run(self, pixels: NDArray[np.uint8], clock: Clock) -> list[Target]:
+        made_with = self.index.manifest.model
         if self._embedder is None:
             with clock.stage("load"):
                 self._embedder = load_embedder(self._model, self._runtime)
@@ -180,63 +213,5 @@ class Catalog:
                 "build it again, or name the other checkpoint with --model"
             )
         with clock.stage("embed"):
-            return self._embedder.embed(pixels[np.newaxis]).visual
-
-    def _most_probable_first(self, tree: Filter, among: NDArray[np.int64]) -> NDArray[np.int64]:
-        return among[np.argsort(-log_probability(tree, self.index, among), kind="stable")]
-
-    def _hits(
-        self,
-        ranking: Ranking,
-        folded: Sequence[int],
-        positions: Sequence[int],
-    ) -> tuple[Hit, ...]:
-        rows, similarities = ranking.rows, ranking.similarities
-        names = self.index.manifest.vocabulary.names
-        scores = {names[p]: self.index.scores(p)[rows] / 255 for p in positions}
-        return tuple(
-            Hit(
-                rank=i + 1,
-                id=record.id,
-                path=record.absolute,
-                name=record.path,
-                similarity=None if similarities is None else float(similarities[i]),
-                attributes={name: float(values[i]) for name, values in scores.items()},
-                width=record.width,
-                height=record.height,
-                fields=record.fields,
-                near_duplicates=folded[i],
-            )
-            for i, record in enumerate(self.index.images(rows))
-        )
-
-
-def _is_faster(manifest: Manifest, passing: int) -> bool:
-    """Say whether the approximate index is expected to answer before an exact search would.
-
-    By the times that were measured when it was written; an exact one grows with what passes.
-    """
-    measured = manifest.approximation
-    if measured is None:
-        return False
-    return measured.exact_milliseconds * passing / manifest.rows > measured.milliseconds
-
-
-def _plan(manifest: Manifest, is_approximate: bool, scope: str) -> str:
-    if not is_approximate or manifest.approximation is None:
-        return f"exact over {scope} images"
-    measured = manifest.approximation
-    return f"{measured.kind} over {scope} images (recall@10 {measured.recall:.3f} when written)"
-
-
-class _Clock:
-    """Times the stages of one search."""
-
-    def __init__(self) -> None:
-        self.milliseconds: dict[str, float] = {}
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        start = time.perf_counter()
-        yield
-        self.milliseconds[name] = 1000 * (time.perf_counter() - start)
+            result = self._embedder.embed(pixels)
+        return [Target(*each) for each in zip(result.visual, result.scores, strict=True)]

@@ -4,7 +4,7 @@
 """
 
 from retrieval.where.build import Attr, Field
-from retrieval.where.evaluate import count, passing, rows_of
+from retrieval.where.evaluate import passing, select
 from retrieval.where.json_form import to_json
 from retrieval.where.ranking import log_probability, named_positions
 from retrieval.where.reading import Where, read_where
@@ -16,12 +16,11 @@ __all__ = [
     "Field",
     "Filter",
     "Where",
-    "count",
     "log_probability",
     "named_positions",
     "passing",
     "read_where",
-    "rows_of",
+    "select",
     "to_json",
     "why_empty",
 ]

@@ -1,0 +1,167 @@
+"""In what order the rows that pass a filter are shown: by looks, attributes, both, or a field.
+
+Each way is asked for its best n rows; those before them may differ only if its plan is not exact.
+Of equals, the smaller row comes first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from finetag_model.errors import UsageError
+from finetag_model.nearest import nearest
+from indexer import Index, Plan, Selection
+from retrieval.target import Target
+from retrieval.where import Filter, log_probability
+
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Rows of an index, best first.
+
+    Attributes:
+        rows: int64 of shape (n,).
+        scores: float64 of shape (n,); see `Hit.score`.
+    """
+
+    rows: Rows
+    scores: NDArray[np.float64]
+
+    def only(self, which: NDArray[np.int64] | NDArray[np.bool_] | slice) -> Ranking:
+        """Return some of the rows, by their places in the ranking."""
+        return Ranking(self.rows[which], self.scores[which])
+
+
+class Ranker(Protocol):
+    """A way to rank."""
+
+    @property
+    def plan(self) -> Plan:
+        """How vectors are searched."""
+        ...
+
+    def top(self, number: int) -> Ranking:
+        """Return the best rows, at most so many."""
+        ...
+
+
+class ByLooks:
+    """By cosine similarity to the target."""
+
+    def __init__(
+        self, index: Index, target: Target, among: Selection | None, plan: Plan
+    ) -> None:
+        self._index, self._target, self._among, self.plan = index, target, among, plan
+
+    def top(self, number: int) -> Ranking:
+        """Return the rows that look most like the target."""
+        return self.tops(self._target.vector[np.newaxis], number)[0]
+
+    def tops(self, vectors: NDArray[np.float32], number: int) -> list[Ranking]:
+        """Return the same for each of several vectors, float32 (Q, D), by one search."""
+        hidden = self._target.rows
+        found = self._index.search(vectors, number + len(hidden), self._among, self.plan)
+        rankings = [
+            Ranking(rows, alike.astype(np.float64)) for rows, alike in zip(*found, strict=True)
+        ]
+        return [each.only(~np.isin(each.rows, hidden)).only(slice(number)) for each in rankings]
+
+
+class Ordered:
+    """In an order that is known beforehand."""
+
+    def __init__(self, ranking: Ranking, plan: Plan | None = None) -> None:
+        """Take all rows, best first, and how they were found."""
+        self._ranking, self.plan = ranking, plan or Plan()
+
+    def top(self, number: int) -> Ranking:
+        """Return the first rows."""
+        return self._ranking.only(slice(number))
+
+
+def by_probability(index: Index, tree: Filter, rows: Rows) -> Ordered:
+    """Rank by the joint probability of the attributes that a filter asks for."""
+    return _by_score(rows, np.exp(log_probability(tree, index, rows)))
+
+
+def by_looks_and_attributes(index: Index, target: Target, rows: Rows, weight: float) -> Ordered:
+    """Rank by `weight` x cosine similarity + (1 - weight) x attribute similarity."""
+    looks = index.similarities(target.vector, rows).astype(np.float64)
+    scores = weight * looks + (1 - weight) * attribute_similarity(index, target, rows)
+    seen = ~np.isin(rows, target.rows)
+    return _by_score(rows[seen], scores[seen])
+
+
+def _by_score(rows: Rows, scores: NDArray[np.float64]) -> Ordered:
+    order = np.argsort(-scores, kind="stable")
+    return Ordered(Ranking(rows[order], scores[order]))
+
+
+def attribute_similarity(index: Index, target: Target, rows: Rows) -> NDArray[np.float64]:
+    """Return what share of the target's attributes rows are expected to have; float64 (n,).
+
+    The mean of their probabilities, weighted by the target's own; see `attribute_weights`.
+    """
+    positions, weights = attribute_weights(index, target)
+    total = np.zeros(len(rows))
+    for position, weight in zip(positions, weights, strict=True):
+        total += weight / 255 * index.scores(int(position))[rows]
+    return total
+
+
+def attribute_weights(
+    index: Index, target: Target
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return the attributes by which images are compared with a target, and their weights.
+
+    They are those that the target has, by the model's thresholds; the weights are their
+    probabilities, brought to a sum of 1.
+    """
+    positions = target.attributes(index.manifest.model.thresholds)
+    weights = target.scores[positions].astype(np.float64)
+    if not weights.sum():
+        weights = np.ones(len(positions))
+    return positions, weights / weights.sum()
+
+
+def sorted_by(index: Index, ranking: Ranking, sort: str) -> Ranking:
+    """Order rows by an imported field, numbers before texts; those without it come last.
+
+    Args:
+        index: the index.
+        ranking: the rows; equals keep their order.
+        sort: the field's name; after a `-`, the greatest comes first.
+
+    Raises:
+        UsageError: no image has such a field.
+    """
+    name, sign = (sort[1:], -1) if sort.startswith("-") else (sort, 1)
+    columns = index.columns
+    check_field(index, name, "sort by")
+    numbers = columns.numbers(name)[ranking.rows]
+    codes = columns.texts(name)[1][ranking.rows]
+    is_number, is_text = ~np.isnan(numbers), codes >= 0
+    keys = [
+        np.where(is_text, sign * codes, 0),
+        np.where(is_number, sign * numbers, 0.0),
+        np.where(is_number, 0, np.where(is_text, 1, 2)),
+    ]
+    return ranking.only(np.lexsort(keys))
+
+
+def check_field(index: Index, name: str, what_for: str) -> None:
+    """See that an index has an imported field.
+
+    Raises:
+        UsageError: it has not; the message names the nearest ones.
+    """
+    known = index.columns.names
+    if name not in known:
+        near = ", ".join(nearest(name, known)) or "none was imported"
+        raise UsageError(f"there is no field {name!r} to {what_for}; nearest: {near}")
