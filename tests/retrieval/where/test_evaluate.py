@@ -33,10 +33,12 @@ from tests.retrieval.where.tables import (
 
 some_number = st.sampled_from([-1, 0, 1, 2.5, 10**20, True, False, 1e300])
 some_text = st.sampled_from(
-    ["", "a", "A", "b", "ab", "aXb", "Straße", "STRASSE", "2026-01-01", "[a]"]
+    ["", "a", "A", "b", "ab", "aXb", "Straße", "STRASSE", "2026-01-01", "[a]", "a\nb", "\n"]
 )
 some_pattern = st.one_of(
-    some_text, st.text("ab*?", max_size=6), st.sampled_from(["*", "?", "[a]", "a*b", "2026-*", "."])
+    some_text,
+    st.text("ab*?", max_size=6),
+    st.sampled_from(["*", "?", "[a]", "a*b", "2026-*", ".", "a\n*"]),
 )
 fields = st.fixed_dictionaries(
     {
@@ -227,6 +229,13 @@ def test_an_index_without_images_says_so() -> None:
     tree = Attr("size") != "small"
     assert rows_of(passing(tree, index), 0).tolist() == []
     assert why_empty(tree, index) == "the index holds no images"
+
+
+def test_texts_without_ends_of_lines_are_not_taken_for_one() -> None:
+    index = shop()
+    for brand in ("Lynx\nIbis", "Ibis\nLynx", "*\nI*"):
+        assert not passing(Field("brand").isin(brand) | Field("brand").like(brand), index).any()
+    assert rows_of(passing(Field("brand").like("?*", "*"), index), 3).tolist() == [0, 1]
 
 
 def test_no_pattern_takes_long() -> None:
