@@ -81,8 +81,8 @@ def _compared(compare: Compare, columns: Columns) -> NDArray[np.bool_]:
         found += [holds(there, number) for number in numbers]
     texts = [value for value in values if isinstance(value, str)]
     if texts:
-        known, codes = columns.texts(name)
+        codes = columns.texts(name)[1]
         # Rows without a text have code -1, which takes the last: that no text is here.
-        passes = np.append(which(known, op, texts), np.False_)
+        passes = np.append(which(columns, name, op, texts), np.False_)
         found.append(passes[codes])
     return reduce(np.logical_or, found)

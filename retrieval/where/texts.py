@@ -11,9 +11,13 @@ import operator
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property, reduce
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
+
+from retrieval.where.names import Columns
 
 _ORDER: dict[str, Callable[[str, str], bool]] = {
     "<": operator.lt,
@@ -24,35 +28,74 @@ _ORDER: dict[str, Callable[[str, str], bool]] = {
 _END = "\n"
 
 
-def which(known: tuple[str, ...], op: str, values: list[str]) -> NDArray[np.bool_]:
-    """Return which texts compare so with at least one value; bool (number of texts,).
+_FEW = 8
+"""Values, up to which each is searched for; among more, each text is looked up."""
+
+_ready: WeakKeyDictionary[Columns, dict[str, _Texts]] = WeakKeyDictionary()
+"""What was made of the fields that were asked for, as long as their index is open."""
+
+
+def which(columns: Columns, field: str, op: str, values: list[str]) -> NDArray[np.bool_]:
+    """Return which of a field's texts compare so with at least one value.
 
     Args:
-        known: the texts.
+        columns: the fields of an index.
+        field: the field.
         op: one of `retrieval.where.tree.OPERATORS`.
         values: texts, or for `~` patterns; one if `op` is of an order.
+
+    Returns:
+        bool (number of texts,), in their order in `columns`.
     """
     folded = [value.casefold() for value in values]
+    ready = _ready.setdefault(columns, {})
+    if field not in ready:
+        ready[field] = _Texts(columns.texts(field)[0])
+    texts = ready[field]
     if op in _ORDER:
-        return _each(known, lambda text: _ORDER[op](text, folded[0]))
+        return texts.each(lambda text: _ORDER[op](text, folded[0]))
+    if op == "=" and len(folded) > _FEW:
+        return texts.each(set(folded).__contains__)
     tests = [_Test.of(value, is_pattern=op == "~") for value in folded]
-    # Case is folded character by character, so that it may be done to all at once.
-    joined = _encoded(f"{_END}{_END.join(known)}{_END}".casefold())
-    ends = np.flatnonzero(np.frombuffer(joined, np.uint8) == ord(_END))
-    if len(ends) > len(known) + 1:  # some texts have ends of lines themselves
-        return _each(known, lambda text: any(test.passes(text) for test in tests))
-    passes = np.zeros(len(known), dtype=np.bool_)
-    for test in tests:
+    if not texts.is_searchable or not all(test.piece.strip(_END) for test in tests):
+        return texts.each(lambda text: any(test.passes(text) for test in tests))
+    return reduce(np.logical_or, map(texts.searched, tests))
+
+
+class _Texts:
+    """The distinct texts of a field, and all of them as one, made when it is first asked for."""
+
+    def __init__(self, known: tuple[str, ...]) -> None:
+        self._known = known
+
+    @cached_property
+    def _joined(self) -> tuple[bytes, NDArray[np.int64]]:
+        """Return the texts, an end of line around each, and where those ends are."""
+        # Case is folded character by character, so that it may be done to all at once.
+        joined = _encoded(f"{_END}{_END.join(self._known)}{_END}".casefold())
+        return joined, np.flatnonzero(np.frombuffer(joined, np.uint8) == ord(_END))
+
+    @property
+    def is_searchable(self) -> bool:
+        """Say whether no text has an end of line itself."""
+        return len(self._joined[1]) == len(self._known) + 1
+
+    def each(self, passes: Callable[[str], bool]) -> NDArray[np.bool_]:
+        """Ask of each text, its case folded, whether it passes."""
+        return np.fromiter(map(passes, map(str.casefold, self._known)), np.bool_, len(self._known))
+
+    def searched(self, test: _Test) -> NDArray[np.bool_]:
+        """Find the texts that pass a test; those that have its piece are asked alone."""
+        passes = np.zeros(len(self._known), dtype=np.bool_)
         if test.has_end:
-            continue  # which none of the texts has
-        if not test.piece.strip(_END):  # a pattern of `*` and `?` alone
-            return passes | _each(known, lambda text: any(each.passes(text) for each in tests))
+            return passes
+        joined, ends = self._joined
         found = _found(joined, _encoded(test.piece))
         places = np.unique(np.searchsorted(ends, found, side="right") - 1)
         if not test.is_whole:
-            places = places[[test.passes(known[place].casefold()) for place in places]]
+            places = places[[test.passes(self._known[place].casefold()) for place in places]]
         passes[places] = True
-    return passes
+        return passes
 
 
 @dataclass(frozen=True)
@@ -98,10 +141,6 @@ def _expression(pattern: str) -> str:
         return first
     *middle, last = others
     return first + "".join(f"(?>.*?{piece})" for piece in middle) + f".*{last}"
-
-
-def _each(known: tuple[str, ...], passes: Callable[[str], bool]) -> NDArray[np.bool_]:
-    return np.fromiter(map(passes, map(str.casefold, known)), np.bool_, len(known))
 
 
 def _found(joined: bytes, piece: bytes) -> NDArray[np.int64]:

@@ -172,6 +172,8 @@ def shop() -> Any:
         ("brand~*Y*", [0]),
         ("brand~l,?bis", [1]),
         ("brand>ibis", [0]),
+        ("brand=a,b,c,d,e,f,g,h,i,IBIS", [1]),
+        ("brand!=a,b,c,d,e,f,g,h,i,IBIS", [0, 2]),
         ("mixed=5", []),
         ("mixed='5'", [2]),
         ("wing_color=grey>=0.8", [0]),
@@ -209,6 +211,10 @@ def test_what_passes_in_a_small_shop(where: Any, rows: list[int]) -> None:
             "price!=3.5 AND price!=90 AND wing_color!=blue AND size!=small",
             "price!=3.5 (2 images) and price!=90 (2 images) and wing_color!=blue (2 images) and "
             "size!=small (2 images) are found, but never in one image",
+        ),
+        (
+            "price!=3.5 AND price!=90 AND wing_color!=blue AND size!=small AND brand!=x AND brand!=y",
+            "each of the 6 conditions is found, but never all in one image",
         ),
         (
             "(size=small OR wing_color=grey) AND brand=ibis",

@@ -145,6 +145,11 @@ def test_several_must_all_hold_in_any_form() -> None:
     assert read([]) is read(()) is None
 
 
+def test_programs_may_say_null_and_join_a_single_condition() -> None:
+    condition = {"attr": "size", "in": ["small"], "at_least": None}
+    assert read({"and": [{"or": [condition]}]}) == SMALL
+
+
 def test_trees_are_plain_data() -> None:
     tree = (Attr("size") == "small") & (Field("price") < 50) & GREY
     assert tree.terms == (SMALL, CHEAP, GREY)
