@@ -1,5 +1,7 @@
 """Every error FineTag raises on purpose; each message is one full line fit to show to a user.
 
+Two lines more, of a filter that is wrong, show the character.
+
     FineTagError              exit 1
     ├── UsageError            exit 2   the question is wrong: unknown attribute, bad option
     ├── ImageError                     a file is not an image that can be read

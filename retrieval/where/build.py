@@ -80,5 +80,8 @@ class Field:
 
 
 def _flat(values: tuple[Any, ...]) -> tuple[Any, ...]:
-    parts = [each if isinstance(each, list | tuple) else (each,) for each in values]
+    parts = [
+        (each,) if isinstance(each, str) or not isinstance(each, Sequence) else each
+        for each in values
+    ]
     return tuple(value for part in parts for value in part)

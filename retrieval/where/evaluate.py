@@ -8,7 +8,6 @@ no order, so that no comparison holds, and NOT of it does.
 from __future__ import annotations
 
 import operator
-import re
 from collections.abc import Callable
 from functools import reduce
 from typing import Any
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 
 from indexer import Index, cutoff
 from retrieval.where.names import Columns
+from retrieval.where.texts import which
 from retrieval.where.tree import And, Compare, Filter, Has, Not, Or
 
 Mask = NDArray[np.uint8]
@@ -81,33 +81,8 @@ def _compared(compare: Compare, columns: Columns) -> NDArray[np.bool_]:
         found += [holds(there, number) for number in numbers]
     texts = [value for value in values if isinstance(value, str)]
     if texts:
-        known, codes = columns.texts(name)
+        codes = columns.texts(name)[1]
         # Rows without a text have code -1, which takes the last: that no text is here.
-        passes = np.zeros(len(known) + 1, dtype=np.bool_)
-        passes[:-1] = list(map(_test(op, texts), map(str.casefold, known)))
+        passes = np.append(which(columns, name, op, texts), np.False_)
         found.append(passes[codes])
     return reduce(np.logical_or, found)
-
-
-def _test(op: str, values: list[str]) -> Callable[[str], Any]:
-    """Return what says of a text, its case folded, whether it compares so with a value."""
-    folded = [value.casefold() for value in values]
-    if op == "=":
-        return set(folded).__contains__
-    if op == "~":
-        return re.compile("|".join(map(_pattern, folded)), re.DOTALL).fullmatch
-    holds, bound = _HOLDS[op], folded[0]
-    return lambda text: bool(holds(text, bound))
-
-
-def _pattern(glob: str) -> str:
-    """Return the regular expression of a pattern of `*` and `?`.
-
-    What follows a `*` is looked for once, from the left (an atomic group), so that no pattern
-    makes a search take long; only the last piece must reach the end.
-    """
-    first, *others = [re.escape(piece).replace(r"\?", ".") for piece in glob.split("*")]
-    if not others:
-        return first
-    *middle, last = others
-    return first + "".join(f"(?>.*?{piece})" for piece in middle) + f".*{last}"

@@ -10,6 +10,11 @@ from indexer.report import count as counted
 from retrieval.where.evaluate import Mask, count, passing
 from retrieval.where.tree import And, Filter, Not, Or
 
+_MOST = 5
+"""Conditions, up to which a sentence names all of them."""
+_COMPARED = 30
+"""Conditions, up to which each is compared with each."""
+
 
 def why_empty(tree: Filter | None, index: Index) -> str:
     """Say why no row of an index passes a filter."""
@@ -23,7 +28,10 @@ def why_empty(tree: Filter | None, index: Index) -> str:
     missing = [term for term in terms if not count(masks[term])]
     if missing:
         return _missing(missing)
-    alone = [f"{_text(term)} ({counted(count(masks[term]), 'image')})" for term in _apart(masks)]
+    apart = _apart(masks)
+    if len(apart) > _MOST:
+        return f"each of the {len(apart)} conditions is found, but never all in one image"
+    alone = [f"{_text(term)} ({counted(count(masks[term]), 'image')})" for term in apart]
     return f"{' and '.join(alone)} are found, but never in one image"
 
 
@@ -38,7 +46,7 @@ def _missing(terms: list[Filter]) -> str:
 
 def _apart(masks: dict[Filter, Mask]) -> list[Filter]:
     """Return the first two conditions that are never met together, or else all of them."""
-    for one, other in combinations(masks, 2):
+    for one, other in combinations(list(masks)[:_COMPARED], 2):
         if not count(masks[one] & masks[other]):
             return [one, other]
     return list(masks)

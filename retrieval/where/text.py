@@ -23,6 +23,9 @@ from retrieval.where.tree import (
     too_deep,
 )
 
+_MOST_WORDS = 8
+"""Of a name that is looked for where AND or OR may have been forgotten."""
+
 
 def parse(text: str, names: Names) -> Filter:
     """Read a filter.
@@ -206,12 +209,15 @@ class _Parser:
         words = self._tokens[start : self._at]
         is_sure = self._token.text == ">=" and group and self._names.is_value(group, value)
         if len(words) > 1 and self._token.kind == "symbol" and not is_sure:
-            rests = [
-                (word, " ".join(each.text for each in words[i:])) for i, word in enumerate(words)
-            ]
-            names = [word for word, rest in rests[1:] if self._names.is_name(rest)]
-            raise self._missing_keyword((names or words[-1:])[0])
+            raise self._missing_keyword(self._name_at_end(words))
         return value
+
+    def _name_at_end(self, words: list[Token]) -> Token:
+        """Return where the name begins that the last words are, such as `size` in `5 size`."""
+        for i in range(max(1, len(words) - _MOST_WORDS), len(words)):
+            if self._names.is_name(" ".join(word.text for word in words[i:])):
+                return words[i]
+        return words[-1]
 
     def _phrase(self, advice: str, needed: str) -> str:
         """Take a quoted text, or the bare words up to what is none."""

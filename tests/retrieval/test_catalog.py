@@ -18,7 +18,8 @@ from PIL import Image
 
 from finetag_model.errors import CatalogueError, ImageError, UsageError
 from indexer import Index, build
-from retrieval import Catalog
+from indexer.importing import import_fields
+from retrieval import Attr, Catalog, Field
 from tests.image_files import ADOBE_RGB, rgb_profile, tagged
 
 COLORS = ("red", "green", "blue", "grey", "white")
@@ -280,3 +281,72 @@ def test_a_search_by_attribute_imports_no_network_and_no_vectors(index_dir: Path
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+@pytest.fixture
+def shop(tmp_path: Path, paint: Callable[..., Path], color_embedder: Any) -> Catalog:
+    """Hold four images, three of which have a price or a brand."""
+    for upper, lower in [("red", "blue"), ("green", "grey"), ("green", "blue"), ("red", "red")]:
+        paint(tmp_path / "four" / f"{upper}_{lower}.png", upper, lower)
+    build(tmp_path / "four", tmp_path / "index", color_embedder)
+    (tmp_path / "prices.csv").write_text(
+        "path,price,brand,article no\n"
+        "red_blue.png,12.50,Lynx,007\ngreen_blue.png,60,lynx & co,12\nred_red.png,,Ibis,\n"
+    )
+    import_fields(tmp_path / "prices.csv", tmp_path / "index")
+    return Catalog(Index.open(tmp_path / "index"), embedder=color_embedder)
+
+
+@pytest.mark.parametrize(
+    ("where", "names"),
+    [
+        ("price<50", ["red_blue.png"]),
+        ("NOT price<50", ["green_blue.png", "green_grey.png", "red_red.png"]),
+        ("brand~lynx* AND upper=red", ["red_blue.png"]),
+        ("'article no'=007 OR Article No = 12", ["green_blue.png", "red_blue.png"]),
+        (["price>5", "lower=blue"], ["green_blue.png", "red_blue.png"]),
+        ((Field("price") > 5) & ~(Attr("upper") == "green"), ["red_blue.png"]),
+        (
+            {"and": [{"field": "brand", "in": ["IBIS", "Lynx"]}, {"field": "price", ">": 1}]},
+            ["red_blue.png"],
+        ),
+        ("upper=red>=0.9 AND lower=red", ["red_red.png"]),
+    ],
+)
+def test_fields_and_attributes_filter_together(
+    shop: Catalog, where: Any, names: list[str], tmp_path: Path
+) -> None:
+    answer = shop.search(where=where)
+    assert sorted(hit.name for hit in answer.hits) == names
+    assert shop.search(where=answer.filter).hits == answer.hits
+    alike = shop.search(tmp_path / "four" / "red_red.png", where)
+    assert sorted(hit.name for hit in alike.hits) == names
+    assert alike.plan == f"exact over {len(names)} of 4 images"
+    assert [hit.similarity for hit in alike.hits] == sorted(
+        (hit.similarity for hit in alike.hits), reverse=True
+    )
+
+
+def test_without_attributes_hits_keep_the_order_of_the_catalogue(shop: Catalog) -> None:
+    answer = shop.search(where="price>0")
+    assert [hit.name for hit in answer.hits] == ["green_blue.png", "red_blue.png"]
+    assert answer.where == ()
+    assert answer.filter == "price>0"
+    assert all(hit.attributes == {} for hit in answer.hits)
+
+
+def test_of_either_the_more_probable_counts(catalog: Catalog) -> None:
+    hits = catalog.search(where="upper=red,blue AND lower=red", limit=99).hits
+    joint = [
+        max(hit.attributes["upper=red"], hit.attributes["upper=blue"]) * hit.attributes["lower=red"]
+        for hit in hits
+    ]
+    assert len(hits) > 3
+    assert joint == sorted(joint, reverse=True)
+
+
+def test_an_empty_answer_names_the_conditions_that_never_meet(shop: Catalog) -> None:
+    answer = shop.search(where="price<50 AND lower=grey AND upper!=white")
+    assert answer.reason == (
+        "price<50 (1 image) and lower=grey (1 image) are found, but never in one image"
+    )

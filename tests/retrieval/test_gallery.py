@@ -83,6 +83,14 @@ def test_without_a_query_the_filter_is_the_title(catalog: Catalog) -> None:
     assert 'class="bar"' not in html
 
 
+def test_any_other_filter_is_shown_as_it_was_read(catalog: Catalog, root: Path) -> None:
+    query = root / "red" / "red_blue.png"
+    html = render_gallery(catalog.search(query, "upper=red or not lower=blue"), query)
+    assert "Images like this one, where upper=red OR lower!=blue" in Page(html).text
+    html = render_gallery(catalog.search(where=["upper=red,blue>=0.5"]))
+    assert "<title>upper=red,blue&gt;=0.5 · FineTag</title>" in html
+
+
 def test_an_empty_answer_says_why(catalog: Catalog) -> None:
     where = ["upper=red", "upper=blue"]
     answer = catalog.search(where=where)

@@ -33,10 +33,12 @@ from tests.retrieval.where.tables import (
 
 some_number = st.sampled_from([-1, 0, 1, 2.5, 10**20, True, False, 1e300])
 some_text = st.sampled_from(
-    ["", "a", "A", "b", "ab", "aXb", "Straße", "STRASSE", "2026-01-01", "[a]"]
+    ["", "a", "A", "b", "ab", "aXb", "Straße", "STRASSE", "2026-01-01", "[a]", "a\nb", "\n"]
 )
 some_pattern = st.one_of(
-    some_text, st.text("ab*?", max_size=6), st.sampled_from(["*", "?", "[a]", "a*b", "2026-*", "."])
+    some_text,
+    st.text("ab*?", max_size=6),
+    st.sampled_from(["*", "?", "[a]", "a*b", "2026-*", ".", "a\n*"]),
 )
 fields = st.fixed_dictionaries(
     {
@@ -170,6 +172,8 @@ def shop() -> Any:
         ("brand~*Y*", [0]),
         ("brand~l,?bis", [1]),
         ("brand>ibis", [0]),
+        ("brand=a,b,c,d,e,f,g,h,i,IBIS", [1]),
+        ("brand!=a,b,c,d,e,f,g,h,i,IBIS", [0, 2]),
         ("mixed=5", []),
         ("mixed='5'", [2]),
         ("wing_color=grey>=0.8", [0]),
@@ -209,6 +213,10 @@ def test_what_passes_in_a_small_shop(where: Any, rows: list[int]) -> None:
             "size!=small (2 images) are found, but never in one image",
         ),
         (
+            "price!=3.5 AND price!=90 AND wing_color!=blue AND size!=small AND brand!=x AND brand!=y",
+            "each of the 6 conditions is found, but never all in one image",
+        ),
+        (
             "(size=small OR wing_color=grey) AND brand=ibis",
             "(size=small OR wing_color=grey) (2 images) and brand=ibis (1 image) are found, but "
             "never in one image",
@@ -227,6 +235,13 @@ def test_an_index_without_images_says_so() -> None:
     tree = Attr("size") != "small"
     assert rows_of(passing(tree, index), 0).tolist() == []
     assert why_empty(tree, index) == "the index holds no images"
+
+
+def test_texts_without_ends_of_lines_are_not_taken_for_one() -> None:
+    index = shop()
+    for brand in ("Lynx\nIbis", "Ibis\nLynx", "*\nI*"):
+        assert not passing(Field("brand").isin(brand) | Field("brand").like(brand), index).any()
+    assert rows_of(passing(Field("brand").like("?*", "*"), index), 3).tolist() == [0, 1]
 
 
 def test_no_pattern_takes_long() -> None:

@@ -145,6 +145,11 @@ def test_several_must_all_hold_in_any_form() -> None:
     assert read([]) is read(()) is None
 
 
+def test_programs_may_say_null_and_join_a_single_condition() -> None:
+    condition = {"attr": "size", "in": ["small"], "at_least": None}
+    assert read({"and": [{"or": [condition]}]}) == SMALL
+
+
 def test_trees_are_plain_data() -> None:
     tree = (Attr("size") == "small") & (Field("price") < 50) & GREY
     assert tree.terms == (SMALL, CHEAP, GREY)
@@ -175,7 +180,7 @@ def test_a_filter_has_no_truth(misuse: Any) -> None:
         (lambda: Attr("size").isin(), "'size' is compared with no value"),
         (lambda: (Attr("size") == "small").at_least(1.2), "1.2, but must be a number from 0 to 1"),
         (lambda: (Attr("size") == "small").at_least(True), "must be a number from 0 to 1"),
-        (lambda: Field("price") < math.nan, "nan is neither text nor a finite number"),
+        (lambda: Compare("price", "<", (math.nan,)), "nan is neither text nor a finite number"),
         (lambda: Field("price") == 10**400, "nor a finite number"),
         (lambda: Field("price") == None, "None is neither text nor"),  # noqa: E711
         (lambda: Field("price") < True, "'<' compares with one number or one text"),
