@@ -8,11 +8,13 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from indexer.approximation import Plan
 from indexer.index import Index
 from indexer.locate import find_index, index_to_build
 from indexer.manifest import Manifest
 from indexer.quantise import cutoff
 from indexer.records import ImageRecord
+from indexer.selection import Mask, Selection
 
 if TYPE_CHECKING:
     from indexer.building import add, build, update
@@ -30,6 +32,9 @@ __all__ = [
     "ImageRecord",
     "Index",
     "Manifest",
+    "Mask",
+    "Plan",
+    "Selection",
     "add",
     "build",
     "compact",

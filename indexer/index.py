@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Iterable, Sequence
-from functools import cached_property
+from functools import cached_property, reduce
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from finetag_model.errors import CatalogueError
+from finetag_model.errors import CatalogueError, UsageError
 from indexer.approximation import Plan
 from indexer.columns import Columns
 from indexer.layout import BUILD, Pointer, damaged, generation_dir, hold, is_index
@@ -79,6 +79,7 @@ class Index:
         self._perceptual = _mapped(folder / PERCEPTUAL, np.uint8, (rows, HASH_BYTES))
         offsets = _mapped(folder / OFFSETS, np.int64, (rows + 1,))
         lines = np.memmap(folder / RECORDS, np.uint8, mode="r")
+        self._listed_masks: dict[int, Mask] = {}
         self._records = Records(np.asarray(lines), offsets, self.root)
 
     @classmethod
@@ -141,11 +142,23 @@ class Index:
 
     def matching(self, positions: Sequence[int]) -> NDArray[np.int64]:
         """Return the rows, ascending, that pass all these attributes' default thresholds."""
-        passing = np.full(self._masks.shape[1], 255, dtype=np.uint8)
-        for position in positions:
-            passing &= self.mask(position)
-        bits = np.unpackbits(passing, count=self.rows, bitorder="little")
-        return np.flatnonzero(bits).astype(np.int64, copy=False)
+        every = np.packbits(np.ones(self.rows, dtype=np.bool_), bitorder="little")
+        return Selection(reduce(np.bitwise_and, map(self.mask, positions), every)).rows
+
+    def count(self, position: int) -> int:
+        """Return how many rows pass one attribute's default threshold."""
+        return Selection(self.mask(position)).count
+
+    def row_of(self, id_: int) -> int:
+        """Return the row of an image.
+
+        Raises:
+            UsageError: there is no image with the id.
+        """
+        rows = np.flatnonzero(self._ids == id_)
+        if not len(rows):
+            raise UsageError(f"there is no image with the id {id_} in the index")
+        return int(rows[0])
 
     def plan(self, passing: int, k: int, queries: int = 1) -> Plan:
         """Return the way to search that is expected to be the quickest, by what was measured.
@@ -190,6 +203,18 @@ class Index:
             return opened.search(vectors, k, among, plan)
         except ValueError as error:
             raise damaged(self._index_dir, f"{IVF}: {error}") from error
+
+    def similarities(
+        self, vector: NDArray[np.float32], rows: NDArray[np.int64]
+    ) -> NDArray[np.float32]:
+        """Return the cosine similarity of rows to a vector of length 1; float32 (n,)."""
+        return self._vectors.similarities(vector, rows)
+
+    def listed_mask(self, position: int) -> Mask:
+        """Return an attribute's mask in the order of the inverted lists, and keep it."""
+        if position not in self._listed_masks:
+            self._listed_masks[position] = self.in_lists(self.mask(position))
+        return self._listed_masks[position]
 
     def in_lists(self, mask: Mask) -> Mask:
         """Bring a mask into the order of the inverted lists; only if there are some."""

@@ -184,9 +184,7 @@ class Catalog:
         images = self._embed(request.images, request.crop, clock) if request.images else []
         return combined([*images, *like], unlike)
 
-    def _embed(
-        self, images: Sequence[QueryImage], crop: Crop | None, clock: Clock
-    ) -> list[Target]:
+    def _embed(self, images: Sequence[QueryImage], crop: Crop | None, clock: Clock) -> list[Target]:
         from retrieval.query import read_pixels  # noqa: PLC0415  (brings Pillow)
 
         made_with = self.index.manifest.model

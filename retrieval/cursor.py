@@ -1,4 +1,4 @@
-"""Where the next page begins: a short text that a caller hands back, of one search and generation."""
+"""Where the next page begins: a short text of one search of one generation, to be handed back."""
 
 from __future__ import annotations
 
@@ -46,7 +46,9 @@ class Cursor:
             data = base64.b64decode(f"{text}{'=' * (-len(text) % 4)}", b"-_", validate=True)
             cursor = cls(*_LAYOUT.unpack(data))
         except (binascii.Error, struct.error, ValueError):
-            raise UsageError(f"{text[:60]!r} is not a cursor; take the one that a page ends with")
+            raise UsageError(
+                f"{text[:60]!r} is not a cursor; take the one that a page ends with"
+            ) from None
         if cursor.generation != generation:
             raise UsageError(
                 f"the cursor is of generation {cursor.generation} of the index, which is at "

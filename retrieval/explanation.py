@@ -1,4 +1,4 @@
-"""Why a hit has its score, attribute by attribute; where in the pictures is for `finetag-explain`."""
+"""Why a hit has its score, attribute by attribute; where in a picture, `finetag-explain` tells."""
 
 from __future__ import annotations
 

@@ -54,9 +54,7 @@ class Ranker(Protocol):
 class ByLooks:
     """By cosine similarity to the target."""
 
-    def __init__(
-        self, index: Index, target: Target, among: Selection | None, plan: Plan
-    ) -> None:
+    def __init__(self, index: Index, target: Target, among: Selection | None, plan: Plan) -> None:
         self._index, self._target, self._among, self.plan = index, target, among, plan
 
     def top(self, number: int) -> Ranking:

@@ -42,9 +42,7 @@ class Request:
 
     def __post_init__(self) -> None:
         if not 1 <= self.limit <= DEEPEST_PAGE:
-            raise UsageError(
-                f"the limit is {self.limit}, but must be from 1 to {DEEPEST_PAGE:,}"
-            )
+            raise UsageError(f"the limit is {self.limit}, but must be from 1 to {DEEPEST_PAGE:,}")
         if not 0 <= self.weight <= 1:
             raise UsageError(f"the visual weight is {self.weight:g}, but must be from 0 to 1")
         if self.min_score is not None and not math.isfinite(self.min_score):

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from finetag_model.errors import UsageError
-from indexer import Index, Plan, Selection
+from indexer import Index, Plan
 from retrieval.answer import Answer, Explanation, Hit
 from retrieval.clock import Clock
 from retrieval.cursor import Cursor, fingerprint
@@ -29,7 +29,7 @@ from retrieval.ranking import (
 )
 from retrieval.request import DEEPEST_PAGE, Request
 from retrieval.target import Target
-from retrieval.where import Filter, named_positions, read_where, select, why_empty
+from retrieval.where import named_positions, read_where, select, why_empty
 
 
 class Search:
@@ -152,7 +152,8 @@ class Search:
         alike: Sequence[float | None] = [None] * len(rows)
         if target is not None:
             whole = request.weight == 1
-            alike = (page.ranking.scores if whole else index.similarities(target.vector, rows)).tolist()
+            looks = page.ranking.scores if whole else index.similarities(target.vector, rows)
+            alike = looks.tolist()
         explanations: Sequence[Explanation | None] = [None] * len(rows)
         if request.explain:
             explanations = (

@@ -79,6 +79,13 @@ class Vectors:
         vectors: NDArray[np.float32] = self._flat.reconstruct_batch(rows)
         return vectors
 
+    def similarities(
+        self, query: NDArray[np.float32], rows: NDArray[np.int64]
+    ) -> NDArray[np.float32]:
+        """Return the similarity of each of these rows to a query; float32 (number of rows,)."""
+        blocks = [self.take(rows[start:stop]) @ query for start, stop in _parts(len(rows), _BLOCK)]
+        return np.concatenate(blocks) if blocks else np.empty(0, dtype=np.float32)
+
     @cached_property
     def lists(self) -> Lists:
         """The rows by inverted list.

@@ -15,12 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer import Index, cutoff
+from indexer import Index, Mask, Selection, cutoff
 from retrieval.where.names import Columns
 from retrieval.where.texts import which
 from retrieval.where.tree import And, Compare, Filter, Has, Not, Or
-
-Mask = NDArray[np.uint8]
 
 _HOLDS: dict[str, Callable[[Any, Any], Any]] = {
     "=": operator.eq,
@@ -33,21 +31,18 @@ _HOLDS: dict[str, Callable[[Any, Any], Any]] = {
 
 def passing(tree: Filter, index: Index) -> Mask:
     """Return which rows of the index pass a filter that `read_where` has read; a mask."""
-    match tree:
-        case Has(group, values, confidence):
-            places = [index.manifest.vocabulary.position(f"{group}={value}") for value in values]
-            if confidence is None:
-                return reduce(np.bitwise_or, map(index.mask, places))
-            level = cutoff(confidence)
-            return _packed(reduce(np.logical_or, (index.scores(at) >= level for at in places)))
-        case Compare():
-            return _packed(_compared(tree, index.columns))
-        case And(terms):
-            return reduce(np.bitwise_and, (passing(term, index) for term in terms))
-        case Or(terms):
-            return reduce(np.bitwise_or, (passing(term, index) for term in terms))
-        case Not(term):
-            return everything(index) & ~passing(term, index)
+    return _combined(tree, lambda leaf: _leaf(leaf, index), lambda: everything(index))
+
+
+def select(tree: Filter, index: Index) -> Selection:
+    """Return the rows that pass a filter, for a search among them."""
+
+    def in_lists() -> Mask:
+        return _combined(
+            tree, lambda leaf: _listed(leaf, index), lambda: index.in_lists(everything(index))
+        )
+
+    return Selection(passing(tree, index), in_lists)
 
 
 def everything(index: Index) -> Mask:
@@ -55,15 +50,45 @@ def everything(index: Index) -> Mask:
     return _packed(np.ones(index.rows, dtype=np.bool_))
 
 
-def rows_of(mask: Mask, rows: int) -> NDArray[np.int64]:
-    """Return the rows of a mask, ascending, of an index of so many."""
-    bits = np.unpackbits(mask, count=rows, bitorder="little").view(np.bool_)
-    return np.flatnonzero(bits).astype(np.int64, copy=False)
-
-
 def count(mask: Mask) -> int:
     """Return how many rows a mask has."""
-    return int(np.bitwise_count(mask).sum())
+    return Selection(mask).count
+
+
+def _combined(
+    tree: Filter, leaf: Callable[[Has | Compare], Mask], every: Callable[[], Mask]
+) -> Mask:
+    match tree:
+        case Has() | Compare():
+            return leaf(tree)
+        case And(terms):
+            return reduce(np.bitwise_and, (_combined(term, leaf, every) for term in terms))
+        case Or(terms):
+            return reduce(np.bitwise_or, (_combined(term, leaf, every) for term in terms))
+        case Not(term):
+            return every() & ~_combined(term, leaf, every)
+
+
+def _leaf(leaf: Has | Compare, index: Index) -> Mask:
+    if isinstance(leaf, Compare):
+        return _packed(_compared(leaf, index.columns))
+    places = _places(leaf, index)
+    if leaf.confidence is None:
+        return reduce(np.bitwise_or, map(index.mask, places))
+    level = cutoff(leaf.confidence)
+    return _packed(reduce(np.logical_or, (index.scores(at) >= level for at in places)))
+
+
+def _listed(leaf: Has | Compare, index: Index) -> Mask:
+    """Return the mask in the order of the inverted lists, which are kept of attributes."""
+    if isinstance(leaf, Has) and leaf.confidence is None:
+        return reduce(np.bitwise_or, map(index.listed_mask, _places(leaf, index)))
+    return index.in_lists(_leaf(leaf, index))
+
+
+def _places(leaf: Has, index: Index) -> list[int]:
+    vocabulary = index.manifest.vocabulary
+    return [vocabulary.position(f"{leaf.group}={value}") for value in leaf.values]
 
 
 def _packed(bits: NDArray[np.bool_]) -> Mask:

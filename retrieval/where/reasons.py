@@ -5,9 +5,9 @@ from __future__ import annotations
 from itertools import combinations
 
 from finetag_model.console import printable
-from indexer import Index
+from indexer import Index, Mask
 from indexer.report import count as counted
-from retrieval.where.evaluate import Mask, count, passing
+from retrieval.where.evaluate import count, passing
 from retrieval.where.tree import And, Filter, Not, Or
 
 _MOST = 5
