@@ -213,7 +213,7 @@ def test_what_passes_in_a_small_shop(where: Any, rows: list[int]) -> None:
             "size!=small (2 images) are found, but never in one image",
         ),
         (
-            "price!=3.5 AND price!=90 AND wing_color!=blue AND size!=small AND brand!=x AND brand!=y",
+            "price!=3.5 AND price!=90 AND brand!=z AND size!=small AND brand!=x AND mixed!=y",
             "each of the 6 conditions is found, but never all in one image",
         ),
         (
