@@ -100,6 +100,7 @@ class Answer:
         hits: at most as many as asked for.
         total: how many images of the catalogue pass the filter, shown or not.
         where: the attributes that the filter asks for, as the model names them.
+        filter: the whole filter as text, in its shortest spelling; empty without one.
         plan: the way the search took, such as `exact over 41 of 7,084 images`.
         exact: whether no better hit can have been missed.
         recall: the share of the best that is expected to be found, by what was measured when
@@ -108,7 +109,6 @@ class Answer:
         generation: number of the index generation that answered.
         milliseconds: time taken by each stage that ran: `load` (the model, once for each
             catalogue opened), `decode`, `embed`, `filter`, `search`, `facets`.
-        filter: the whole filter as text, in its shortest spelling; empty without one.
         next: the cursor that the next page is asked for with; None if there is none.
         facets: counts of values, if asked for.
     """
@@ -116,20 +116,21 @@ class Answer:
     hits: tuple[Hit, ...]
     total: int
     where: tuple[str, ...]
+    filter: str
     plan: str
     exact: bool
     recall: float
     reason: str | None
     generation: int
     milliseconds: Mapping[str, float]
-    filter: str
     next: str | None = None
     facets: tuple[Facet, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Return the answer as JSON takes it; the keys are the names of the attributes."""
+        fields = {name: value for name, value in vars(self).items() if name != "hits"}
         return {
-            **vars(self),
+            **fields,
             "where": list(self.where),
             "milliseconds": dict(self.milliseconds),
             "facets": [asdict(facet) for facet in self.facets],

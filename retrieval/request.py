@@ -17,9 +17,6 @@ Crop = tuple[float, float, float, float]
 """Left, top, width and height of a part of an upright picture: shares of its width and height if
 none is above 1, else pixels."""
 
-DEEPEST_PAGE = 100_000
-"""Hits before and on a page; who wants more narrows the search."""
-
 
 @dataclass(frozen=True)
 class Request:
@@ -41,8 +38,8 @@ class Request:
     explain: bool = False
 
     def __post_init__(self) -> None:
-        if not 1 <= self.limit <= DEEPEST_PAGE:
-            raise UsageError(f"the limit is {self.limit}, but must be from 1 to {DEEPEST_PAGE:,}")
+        if self.limit < 1:
+            raise UsageError(f"the limit is {self.limit}, but must be at least 1")
         if not 0 <= self.weight <= 1:
             raise UsageError(f"the visual weight is {self.weight:g}, but must be from 0 to 1")
         if self.min_score is not None and not math.isfinite(self.min_score):

@@ -27,7 +27,7 @@ from retrieval.ranking import (
     by_probability,
     sorted_by,
 )
-from retrieval.request import DEEPEST_PAGE, Request
+from retrieval.request import Request
 from retrieval.target import Target
 from retrieval.where import named_positions, read_where, select, why_empty
 
@@ -61,8 +61,6 @@ class Search:
         if request.cursor is not None:
             before = Cursor.read(request.cursor, index.manifest.generation, search)
         start = before.shown if before else 0
-        if start + request.limit > DEEPEST_PAGE:
-            raise UsageError(f"pages end at hit {DEEPEST_PAGE:,}; narrow the search instead")
         with self._clock.stage("search"):
             ranker = self._ranker(target, start + request.limit + 1)
             found = self._fold(ranker, start + request.limit + 1, before)

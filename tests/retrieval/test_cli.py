@@ -50,9 +50,12 @@ def test_json_has_stable_keys_and_absolute_paths(search: Search, root: Path) -> 
         "filter",
         "plan",
         "exact",
+        "recall",
         "reason",
         "generation",
         "milliseconds",
+        "next",
+        "facets",
         "hits",
     ]
     assert value["query"] == str(query)
@@ -65,12 +68,16 @@ def test_json_has_stable_keys_and_absolute_paths(search: Search, root: Path) -> 
         "id": first["id"],
         "path": str(query),
         "name": "red/red_blue.png",
+        "score": pytest.approx(1.0, abs=1e-5),
         "similarity": pytest.approx(1.0, abs=1e-5),
         "attributes": pytest.approx({"upper=red": 1.0, "lower=blue": 1.0}, abs=0.01),
         "width": 32,
         "height": 24,
         "fields": {},
         "near_duplicates": 0,
+        "group": None,
+        "grouped": 0,
+        "explanation": None,
     }
 
 

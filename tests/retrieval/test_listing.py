@@ -28,6 +28,7 @@ def answer_of(
             id=i,
             path=Path("/catalogue") / name,
             name=name,
+            score=0.875 if similar else 0.625,
             similarity=0.875 if similar else None,
             attributes=dict.fromkeys(where, 0.625),
             width=4,
@@ -37,7 +38,18 @@ def answer_of(
     )
     reason = None if names else "no image has size=small"
     times = {"filter": 1.0, "search": 2.25}
-    return Answer(hits, 1234, where, "exact over 1,234 of 7,084 images", True, reason, 3, times)
+    return Answer(
+        hits=hits,
+        total=1234,
+        where=where,
+        plan="exact over 1,234 of 7,084 images",
+        exact=True,
+        recall=1.0,
+        reason=reason,
+        generation=3,
+        milliseconds=times,
+        filter=" AND ".join(where),
+    )
 
 
 def printed(answer: Answer, *, terminal: bool, width: int) -> list[str]:
