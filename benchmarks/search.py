@@ -31,8 +31,9 @@ import numpy as np
 from engines import NAMES
 from rich.console import Console
 from search_data import KINDS, RATES, Data, is_made, make
-from search_report import plot, tables
+from search_report import plot, read, tables
 from search_worker import BUILT, Task
+from threadpoolctl import threadpool_limits
 
 from finetag_model.console import Command
 from finetag_model.drawn.catalogue import write_catalogue
@@ -92,19 +93,19 @@ def main(
     measured: Path | None,
 ) -> None:
     """Measure filtered search; see the top of this file."""
-    console = Console()
+    console = Console(width=max(Console().width, 130))  # the tables are wide
     if measured:
-        lines = [json.loads(line) for line in measured.read_text().splitlines()]
+        lines = read(measured)
     else:
         chosen = _listed(engines, ",", NAMES)
         shares = tuple(float(each) / 100 for each in rates.split(","))
         with _room(keep) as folder:
-            found = folder / "lines.jsonl"
-            found.unlink(missing_ok=True)
+            found = output.resolve() if output else Path(tempfile.mkstemp(dir=folder)[1])
             source, parents = _parents(folder, index_dir, images, draw, seed)
             data = _data(folder, parents, rows, queries, seed)
             header = _header(data, source, cores, bandwidth_mib, rows, queries, seed)
-            found.write_text(json.dumps(header) + "\n")
+            with found.open("a") as file:
+                file.write(json.dumps(header) + "\n")
             for name in chosen:
                 task = Task(
                     engine=name,
@@ -123,11 +124,9 @@ def main(
                     task.say(type="missing", reason=reason)
                 outcome = reason or f"done in {perf_counter() - start:,.0f} s"
                 console.print(f"{name}: {outcome}", highlight=False)
-            text = found.read_text()
-        if output:
-            with output.open("a") as file:
-                file.write(text)
-        lines = [json.loads(line) for line in text.splitlines()]
+            lines = read(found)
+            if not output:
+                found.unlink()
     for table in tables(lines):
         console.print(table)
     if picture:
@@ -216,14 +215,13 @@ def _processor() -> str:
 
 def _bandwidth(mib: int, dim: int, cores: int) -> float:
     """Return the bytes a second that a product of many vectors with one reads, the best of 9."""
-    os.environ.update(_threads(cores))
     vectors = np.ones((mib * 2**20 // (4 * dim), dim), dtype=np.float32)
     query = np.ones(dim, dtype=np.float32)
     best = np.inf
-    for _ in range(9):
-        for read in (lambda: vectors @ query, vectors.sum):
+    with threadpool_limits(cores):
+        for _ in range(9):
             start = perf_counter()
-            read()
+            vectors @ query
             best = min(best, perf_counter() - start)
     return vectors.nbytes / best
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,26 @@ from search_worker import TARGET
 from tables import figures_table
 
 Line = dict[str, Any]
+_SAME = ("source", "rows", "dim", "tags", "queries", "seed", "cores", "processor")
+
+
+def read(path: Path) -> list[Line]:
+    """Read the last run of a file, and those before it that had the same rows and queries.
+
+    Of what was measured several times, the last counts.
+    """
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    last = next(line for line in reversed(lines) if line["type"] == "run")
+    kept: dict[tuple[object, ...], Line] = {}
+    is_same = False
+    for line in lines:
+        if line["type"] == "run":
+            is_same = all(line[name] == last[name] for name in _SAME)
+        if is_same:
+            what = "engine" if line["type"] == "missing" else line["type"]
+            key = (what, line.get("engine"), line.get("kind"), line.get("rate"))
+            kept[key] = line
+    return list(kept.values())
 
 
 def tables(lines: Sequence[Line]) -> list[Table]:
@@ -49,8 +70,8 @@ def _of_kind(kind: str, cells: Sequence[Line], run: Line) -> Table:
     table.add_row("floor of an exact plan, ms", *floors)
     table.add_row("finetag's p50 / floor", *over)
     table.caption = (
-        "[recall] stands where no effort reached it; the floor is the bytes of the passing vectors "
-        f"at {run['bytes_per_second'] / 1e9:.1f} GB/s"
+        "\\[recall] stands where no effort reached it; the floor is the bytes of the passing "
+        f"vectors at {run['bytes_per_second'] / 1e9:.1f} GB/s"
     )
     return table
 
@@ -83,7 +104,7 @@ def _of_engines(lines: Sequence[Line], run: Line) -> Table:
         f"{run['rows']:,} rows of {run['dim']} floats grown from {run['source']}, {run['tags']} "
         f"tags, {run['queries']} queries a filter, {run['cores']} cores of {run['processor']}, "
         f"load {run['load']:.1f}",
-        ["", "version", "build, s", "disk, MiB", "memory, MiB", "of it mapped files", "how"],
+        ["", "version", "build, s", "disk, MiB", "memory, MiB", "of it mapped", "how"],
     )
     table.columns[-1].justify = "left"
     for line in lines:

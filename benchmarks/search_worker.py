@@ -12,7 +12,6 @@ import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -89,22 +88,27 @@ def measure(task: Task) -> None:
     bare = memory()["total"]
     engine = load(task.engine)
     engine.open(Path(task.folder), data)
-    built = json.loads((Path(task.folder) / BUILT).read_text())
+    _say_costs(task, engine, bare)  # for the case that this is stopped
     for number, case in enumerate(data.filters):
         if case.kind in task.kinds and case.rate in task.rates:
             cell = _cell(engine, case, data, number, task)
             task.say(type="cell", kind=case.kind, rate=case.rate, passing=case.passing, **cell)
+    _say_costs(task, engine, bare)
+    engine.close()
+    os._exit(0)
+
+
+def _say_costs(task: Task, engine: Engine, bare: int) -> None:
     used = memory()
+    built = json.loads((Path(task.folder) / BUILT).read_text())
     task.say(
         type="engine",
         how=engine.how,
-        version=version(engine.distribution),
+        version=engine.version,
         memory_bytes=used["total"] - bare,
         mapped_bytes=used["mapped"],
         **built,
     )
-    engine.close()
-    os._exit(0)
 
 
 def _cell(engine: Engine, case: Filter, data: Data, number: int, task: Task) -> dict[str, Any]:
@@ -112,24 +116,27 @@ def _cell(engine: Engine, case: Filter, data: Data, number: int, task: Task) -> 
     passing = data.passing(case.tags)
     queries, truth = data.queries[number], data.truth[number]
 
-    def ask(effort: int, most: int, repeats: int) -> dict[str, Any]:
+    def ask(effort: int, most: int, repeats: int, seconds: float) -> dict[str, Any]:
         def search(query: NDArray[np.float32]) -> NDArray[np.int64]:
             return engine.search(query, case.tags, K, effort)
 
-        return _ask(search, queries[:most], truth, passing, repeats, task.seconds)
+        return _ask(search, queries[:most], truth, passing, repeats, seconds)
+
+    def whole(effort: int) -> dict[str, Any]:
+        return ask(effort, len(queries), task.repeats, task.seconds)
 
     tried: list[tuple[float, int]] = []
     wholes: dict[int, dict[str, Any]] = {}
     try:
         for effort in engine.efforts:
-            probe = ask(effort, _PROBED, 1)
+            probe = ask(effort, _PROBED, 1, task.seconds / 4)
             tried.append((probe["recall"], -effort))
             if probe["recall"] >= TARGET or effort == engine.efforts[-1]:
-                wholes[effort] = ask(effort, len(queries), task.repeats)
+                wholes[effort] = whole(effort)
                 if wholes[effort]["recall"] >= TARGET:
                     return {"effort": effort, **wholes[effort]}
         best = -max(tried)[1]
-        return {"effort": best, **(wholes.get(best) or ask(best, len(queries), task.repeats))}
+        return {"effort": best, **(wholes.get(best) or whole(best))}
     except Exception as error:
         return {"error": f"{type(error).__name__}: {error}".splitlines()[0]}
 

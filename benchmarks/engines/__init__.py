@@ -20,13 +20,13 @@ class Engine(Protocol):
     """A way to find the nearest of the rows that have some tags, by inner product.
 
     Attributes:
-        distribution: the Python distribution whose version is reported.
+        version: what it says its version is; known at the latest when it is open.
         how: the index, its settings, and how it is filtered, in one line.
         efforts: values of the one setting that buys recall for time, from cheap to dear; an
             engine that has none, such as an exact one, has a single 0.
     """
 
-    distribution: str
+    version: str
     how: str
     efforts: tuple[int, ...]
 

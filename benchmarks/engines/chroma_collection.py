@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,13 @@ _BLOCK = 5_000  # Chroma takes 5,461 at a time
 class Chroma:
     """The default HNSW of a collection; of each row only the tags that it has are stored."""
 
-    distribution = "chromadb"
+    version = metadata.version("chromadb")
     how = "default HNSW, `where` on boolean metadata; effort: ef_search"
     efforts = (10, 100, 1000, 10_000)
 
     def build(self, folder: Path, data: Data) -> None:
         """Add all rows with their tags."""
-        collection = self._client(folder).create_collection(
+        collection = _open(folder).create_collection(
             "item", configuration={"hnsw": {"space": "ip"}}, embedding_function=None
         )
         for start in range(0, data.rows, _BLOCK):
@@ -38,7 +39,8 @@ class Chroma:
     def open(self, folder: Path, data: Data) -> None:
         """Open the collection."""
         del data
-        self._collection = self._client(folder).get_collection("item", embedding_function=None)
+        self._folder = folder
+        self._load()
         self._effort = 0
 
     def search(
@@ -47,6 +49,8 @@ class Chroma:
         """Query with the tags as `where`."""
         if effort != self._effort:
             self._collection.modify(configuration={"hnsw": {"ef_search": effort}})
+            self.close()
+            self._load()  # the graph that is open keeps the effort that it was opened with
             self._effort = effort
         conditions: list[dict[str, Any]] = [{f"t{tag}": True} for tag in tags]
         where = conditions[0] if len(conditions) == 1 else {"$and": conditions}
@@ -56,8 +60,13 @@ class Chroma:
         return np.array(found["ids"][0], dtype=np.int64)
 
     def close(self) -> None:
-        """Let the collection go."""
-        del self._collection
+        """Close the database."""
+        self._client.close()
 
-    def _client(self, folder: Path) -> chromadb.ClientAPI:
-        return chromadb.PersistentClient(str(folder), Settings(anonymized_telemetry=False))
+    def _load(self) -> None:
+        self._client = _open(self._folder)
+        self._collection = self._client.get_collection("item", embedding_function=None)
+
+
+def _open(folder: Path) -> chromadb.ClientAPI:
+    return chromadb.PersistentClient(str(folder), Settings(anonymized_telemetry=False))

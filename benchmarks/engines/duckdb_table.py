@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import metadata
 from pathlib import Path
 
 import duckdb
@@ -15,7 +16,7 @@ from engines import conjunction
 class DuckDb:
     """A table with an array column, and a boolean column a tag."""
 
-    distribution = "duckdb"
+    version = metadata.version("duckdb")
     how = "exact: table scan, array_inner_product, a boolean column a tag (vss not installed)"
     efforts = (0,)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from search_data import Data
 class Exact:
     """Vectors and tags in memory, a matrix-vector product."""
 
-    distribution = "numpy"
+    version = metadata.version("numpy")
     how = "exact: masks combined, passing rows gathered, one product"
     efforts = (0,)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from importlib.metadata import packages_distributions
+from importlib import metadata
 from pathlib import Path
 
 import faiss
@@ -15,7 +15,9 @@ from search_data import Data
 class _Filtered:
     """An index file, and a bitmap a tag."""
 
-    distribution = packages_distributions()["faiss"][0]  # faiss-gpu or faiss-cpu
+    version = metadata.version(
+        metadata.packages_distributions()["faiss"][0]
+    )  # faiss-gpu or faiss-cpu
 
     def build(self, folder: Path, data: Data) -> None:
         """Train and fill the index, and write it."""
@@ -49,7 +51,7 @@ class Hnsw(_Filtered):
     """A graph over whole vectors."""
 
     how = "IndexHNSWFlat, M = 32, IDSelectorBitmap; effort: efSearch"
-    efforts = (16, 32, 64, 128, 256, 512, 1024, 4096, 16384)
+    efforts = (16, 32, 64, 128, 256, 512, 1024, 4096, 16_384, 65_536, 262_144)
 
     def _empty(self, rows: int, dim: int) -> faiss.Index:
         del rows

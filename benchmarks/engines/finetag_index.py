@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,7 @@ _BLOCK = 5_000
 class FineTag:
     """Tags are attributes of the model: a score of 255 is one that a row has, 0 one it lacks."""
 
-    distribution = "finetag"
+    version = metadata.version("finetag")
     how = "as retrieval.Catalog: bit masks, then exact or IVF, whichever is expected to be faster"
     efforts = (0,)
 

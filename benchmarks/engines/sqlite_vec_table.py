@@ -5,6 +5,7 @@ Columns of the vec0 table itself could be filters too, but it takes no more than
 
 from __future__ import annotations
 
+from importlib import metadata
 from pathlib import Path
 
 import apsw  # Python's own sqlite3 is often made without loadable extensions
@@ -21,7 +22,7 @@ _BLOCK = 10_000
 class SqliteVec:
     """Exact search by the extension, with a boolean column and a partial index a tag."""
 
-    distribution = "sqlite-vec"
+    version = metadata.version("sqlite-vec")
     how = "exact: vec0, ids IN a subquery, a boolean column with a partial index a tag"
     efforts = (0,)
 

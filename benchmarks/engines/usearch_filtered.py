@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,9 @@ from usearch.index import Index
 class Usearch:
     """A graph over whole vectors."""
 
-    distribution = "usearch"
+    version = metadata.version("usearch")
     how = "default graph of float32; no filter in Python: rows found are filtered; effort: rows"
-    efforts = (10, 32, 100, 320, 1000, 3200, 10_000, 32_000)
+    efforts = (10, 32, 100, 320, 1000, 3200, 10_000, 32_000, 100_000, 320_000)
 
     def build(self, folder: Path, data: Data) -> None:
         """Fill the graph on all cores and save it."""
