@@ -189,7 +189,9 @@ def _grow(
     rows: int,
     random: np.random.Generator,
 ) -> None:
-    neighbours = nearest(visual, np.arange(len(visual)), visual, min(_NEIGHBOURS + 1, len(visual)))
+    all_rows, k = np.arange(len(visual)), min(_NEIGHBOURS + 1, len(visual))
+    blocks = [visual[start : start + 1000] for start in range(0, len(visual), 1000)]
+    neighbours = np.concatenate([nearest(visual, all_rows, block, k) for block in blocks])
     opened = np.lib.format.open_memmap
     grown = opened(folder / "vectors.npy", "w+", np.float32, (rows, visual.shape[1]))
     mixed = opened(folder / "scores.npy", "w+", np.uint8, (rows, scores.shape[1]))

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from engines import Engine, load
 from numpy.typing import NDArray
-from search_data import Data, Filter, K
+from search_data import Data, K
 
 TARGET = 0.95
 _PROBED = 50
@@ -91,7 +91,7 @@ def measure(task: Task) -> None:
     _say_costs(task, engine, bare)  # for the case that this is stopped
     for number, case in enumerate(data.filters):
         if case.kind in task.kinds and case.rate in task.rates:
-            cell = _cell(engine, case, data, number, task)
+            cell = measure_filter(engine, data, number, task)
             task.say(type="cell", kind=case.kind, rate=case.rate, passing=case.passing, **cell)
     _say_costs(task, engine, bare)
     engine.close()
@@ -111,8 +111,9 @@ def _say_costs(task: Task, engine: Engine, bare: int) -> None:
     )
 
 
-def _cell(engine: Engine, case: Filter, data: Data, number: int, task: Task) -> dict[str, Any]:
-    """Measure one filter at the cheapest effort that finds enough, or else at the best one."""
+def measure_filter(engine: Engine, data: Data, number: int, task: Task) -> dict[str, Any]:
+    """Measure a filter at the cheapest effort that finds enough, or else at the best one."""
+    case = data.filters[number]
     passing = data.passing(case.tags)
     queries, truth = data.queries[number], data.truth[number]
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from search_data import Data, make
 from search_report import read, tables
+from search_worker import Task, measure_filter
 
 from tests.pages import ROOT, commands, run, run_well
 
@@ -155,3 +156,35 @@ def test_of_two_runs_the_last_counts_unless_the_rows_differ(tmp_path: Path) -> N
     assert shown["numpy"].startswith("50 \\[0.50]")
     assert shown["chroma"] == "40\n50% short\n1.00 / 1.00"
     assert shown["finetag / best other"] == "2.50 (chroma)"
+
+
+class Halting:
+    """An engine that finds `effort` of the right rows, and at effort 4 a wrong one as well."""
+
+    efforts = (4, 10, 20)
+
+    def __init__(self, data: Data, number: int) -> None:
+        self.truth = {
+            query.tobytes(): found
+            for query, found in zip(data.queries[number], data.truth[number], strict=True)
+        }
+        self.failing = np.flatnonzero(~data.passing(data.filters[number].tags))
+
+    def search(self, query: Any, tags: tuple[int, ...], k: int, effort: int) -> Any:
+        found = self.truth[query.tobytes()][: min(k, effort)]
+        return np.append(found, self.failing[0]) if effort == 4 else found
+
+
+def test_the_cheapest_effort_that_finds_enough_is_taken(data: Data, tmp_path: Path) -> None:
+    number = next(i for i, each in enumerate(data.filters) if each.rate == 0.1)
+    task = Task("halting", "", "", str(tmp_path / "out"), (), (), cores=2, repeats=2, seconds=9)
+    engine: Any = Halting(data, number)
+    cell = measure_filter(engine, data, number, task)
+    assert (cell["effort"], cell["recall"], cell["short"], cell["wrong"]) == (10, 1.0, 0, 0)
+    assert cell["queries"] == 7
+    engine.efforts = (2, 4)
+    cell = measure_filter(engine, data, number, task)
+    assert (cell["effort"], round(cell["recall"], 6)) == (4, 0.4)
+    assert (cell["short"], cell["wrong"]) == (7, 7)
+    engine.search = None
+    assert measure_filter(engine, data, number, task)["error"].startswith("TypeError")

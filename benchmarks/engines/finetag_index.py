@@ -6,18 +6,13 @@ from importlib import metadata
 from pathlib import Path
 
 import numpy as np
-from growth import table_rows
 from numpy.typing import NDArray
 from search_data import Data
 
-from finetag_model.checkpoint import read_checkpoint
 from finetag_model.embedder import ModelInfo
 from finetag_model.errors import UsageError
 from indexer import Index
-from indexer.publish import publication
 from indexer.quantise import cutoff
-from indexer.schema import embedding, image
-from indexer.writer import open_writer
 from retrieval.catalog import _is_faster
 
 _BLOCK = 5_000
@@ -32,6 +27,14 @@ class FineTag:
 
     def build(self, folder: Path, data: Data) -> None:
         """Fill the database and publish a generation."""
+        # What a build alone needs, torch among it, is not to be in the memory of a search.
+        from growth import table_rows  # noqa: PLC0415
+
+        from finetag_model.checkpoint import read_checkpoint  # noqa: PLC0415
+        from indexer.publish import publication  # noqa: PLC0415
+        from indexer.schema import embedding, image  # noqa: PLC0415
+        from indexer.writer import open_writer  # noqa: PLC0415
+
         model = read_checkpoint().model
         positions = _positions(model)[: len(data.tags)]
         if model.visual_dim != data.dim or len(positions) < len(data.tags):
