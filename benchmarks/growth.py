@@ -62,7 +62,7 @@ def measure(folder: Path, rows: int, seed: int) -> Growth:
     database = (index_dir / "catalogue.db").stat().st_size
     open_ms, exact_ms, approximate_ms, generation = _search(index_dir)
     begun = perf_counter()
-    delete_images(index_dir, ["0/00000000.jpg"])
+    delete_images(index_dir, ["000000/00000000.jpg"])
     deleted = perf_counter()
     assert verify(index_dir).is_whole
     return Growth(
@@ -94,29 +94,42 @@ def _rows(
         visual /= np.linalg.norm(visual, axis=1, keepdims=True)
         visual = visual.astype("<f4")
         scores = random.integers(0, 256, (number, len(model.vocabulary)), dtype=np.uint8)
-        names = [f"{start + i:064x}" for i in range(number)]
-        yield (
-            [
-                {
-                    "path": f"{(start + i) // 1000}/{start + i:08}.jpg",
-                    "content_hash": name,
-                    "bytes": 100_000,
-                    "mtime_ns": 1_700_000_000_000_000_000 + i,
-                }
-                for i, name in enumerate(names)
-            ],
-            [
-                {
-                    "content_hash": name,
-                    "model_digest": model.digest,
-                    "width": 640,
-                    "height": 480,
-                    "scores": scores[i].tobytes(),
-                    "visual": visual[i].tobytes(),
-                }
-                for i, name in enumerate(names)
-            ],
-        )
+        yield table_rows(start, visual, scores, model)
+
+
+def table_rows(
+    start: int, visual: np.ndarray, scores: np.ndarray, model: ModelInfo
+) -> tuple[list[dict[str, object]], list[dict[str, object]]]:
+    """Return rows of the image and embedding tables, for made-up files numbered from `start`.
+
+    Args:
+        start: the number of the first; in the index, rows have these numbers too.
+        visual: little-endian float32 (rows, D).
+        scores: uint8 (rows, N).
+        model: what seems to have made them.
+    """
+    names = [f"{start + i:064x}" for i in range(len(visual))]
+    images: list[dict[str, object]] = [
+        {
+            "path": f"{(start + i) // 1000:06}/{start + i:08}.jpg",
+            "content_hash": name,
+            "bytes": 100_000,
+            "mtime_ns": 1_700_000_000_000_000_000 + i,
+        }
+        for i, name in enumerate(names)
+    ]
+    embeddings: list[dict[str, object]] = [
+        {
+            "content_hash": name,
+            "model_digest": model.digest,
+            "width": 640,
+            "height": 480,
+            "scores": scores[i].tobytes(),
+            "visual": visual[i].tobytes(),
+        }
+        for i, name in enumerate(names)
+    ]
+    return images, embeddings
 
 
 def _search(index_dir: Path) -> tuple[float, float, float | None, int]:

@@ -24,7 +24,13 @@ if TYPE_CHECKING:
 PAGES = [ROOT / "README.md", ROOT / "finetag_model/weights/README.md", *ROOT.glob("docs/*.md")]
 HAVE_TESTS_OF_THEIR_OWN = {
     ROOT / "docs" / page
-    for page in ("index-speed.md", "paper.md", "speed.md", "your-own-catalogue.md")
+    for page in (
+        "index-speed.md",
+        "paper.md",
+        "search-speed.md",
+        "speed.md",
+        "your-own-catalogue.md",
+    )
 }
 SMALL_SCALE = {
     "--count 3000": "--count 6",
