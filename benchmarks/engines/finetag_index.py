@@ -13,7 +13,8 @@ from finetag_model.embedder import ModelInfo
 from finetag_model.errors import UsageError
 from indexer import Index
 from indexer.quantise import cutoff
-from retrieval.catalog import _is_faster
+from retrieval.where import select
+from retrieval.where.tree import Has, all_of
 
 _BLOCK = 5_000
 
@@ -76,10 +77,10 @@ def search(
     index: Index, query: NDArray[np.float32], positions: list[int], k: int
 ) -> NDArray[np.int64]:
     """Do what `Catalog.search` does, with a vector in place of an image."""
-    passing = index.matching(positions)
-    is_approximate = _is_faster(index.manifest, len(passing))
-    way = index.search_approximately if is_approximate else index.search
-    return way(query[np.newaxis], k, passing)[0][0]
+    names = [index.manifest.vocabulary.names[each].partition("=") for each in positions]
+    among = select(all_of(tuple(Has(group, (value,)) for group, _, value in names)), index)
+    plan = index.plan(among.count, k)
+    return index.search(query[np.newaxis], k, among, plan)[0][0]
 
 
 def _positions(model: ModelInfo) -> list[int]:
