@@ -16,12 +16,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 from PIL import Image
 
-from finetag_model.errors import FineTagError, ImageError
+from finetag_model.errors import FineTagError, ImageError, UsageError
 from finetag_model.files import replacing
 from finetag_model.images import load_rgb
 from retrieval.answer import Answer
 from retrieval.listing import summary
-from retrieval.query import QueryImage, as_source
+from retrieval.query import QueryImage, as_source, name_of
 
 THUMBNAIL = 400
 """Longest side of an embedded picture in pixels: a card's width on a display of high density."""
@@ -63,15 +63,14 @@ def render_gallery(answer: Answer, query: QueryImage | None = None) -> str:
 
 
 def _query(image: QueryImage) -> dict[str, str | None]:
-    name = Path(image).name if isinstance(image, str | Path) else "the query image"
-    return {"name": name, "picture": _thumbnail(image)}
+    return {"name": name_of(image), "picture": _thumbnail(image)}
 
 
 def _thumbnail(image: QueryImage) -> str | None:
     """Return a small JPEG as a data URI, or None if the image cannot be read."""
     try:
         picture = load_rgb(as_source(image), at_least=THUMBNAIL)
-    except ImageError:
+    except (ImageError, UsageError):  # the latter, if a URL no longer leads to a public address
         return None
     picture.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
