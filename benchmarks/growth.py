@@ -123,7 +123,7 @@ def _rows(
 
 
 def _search(index_dir: Path) -> tuple[float, float, float, Plan, int]:
-    """Return milliseconds to open, of exact search, of the planned; the plan; bytes of the files."""
+    """Return milliseconds to open, to search exactly and as planned; the plan; the files' bytes."""
     start = perf_counter()
     index = Index.open(index_dir)
     opened = perf_counter() - start
