@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from indexer.approximation import FLAT, RABITQ, SQ8, Plan
 from indexer.selection import Selection
 from indexer.vectors import Vectors
+from indexer.vectors.lists import Lists
 from tests.indexer.vectors import (
     DIM,
     KINDS,
@@ -135,7 +136,7 @@ def test_nearly_all_of_the_nearest_are_found_through_every_filter(
 ) -> None:
     vectors = realistic(20_000, dim, 1)
     opened = written(tmp_path, vectors, codes)
-    queries = realistic(40, dim, 2)
+    queries = realistic(30, dim, 2)
     for plan in plans_of(opened)[1:]:
         recall = recalls(opened, vectors, queries, plan)
         if plan.kind == RABITQ:
@@ -145,8 +146,30 @@ def test_nearly_all_of_the_nearest_are_found_through_every_filter(
         assert not {key: each for key, each in recall.items() if each < 0.95}
 
 
+def test_one_more_that_is_wanted_is_little_more_to_look_at(
+    approximate: Vectors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else recall, which is measured with one more than ten, would be that of another search."""
+    known = approximate.approximation
+    assert known
+    looked_at: list[int] = []
+    listed = Lists.passing
+
+    def counted(*given: Any) -> NDArray[np.int64]:
+        rows = listed(*given)
+        looked_at.append(len(rows))
+        return rows
+
+    monkeypatch.setattr(Lists, "passing", counted)
+    longest = int(approximate.lists.counts(approximate.lists.everything).max())
+    for k, least in ((1, known.first), (10, known.first), (11, 1.1 * known.first)):
+        looked_at.clear()
+        approximate.search(clustered(1, seed=9), k, None, Plan(FLAT))
+        assert least <= looked_at[0] <= least + longest
+
+
 def test_many_queries_at_once_find_what_each_finds_alone(approximate: Vectors) -> None:
-    queries = np.vstack([clustered(40, seed=3), approximate.read(0, 20)])
+    queries = np.vstack([clustered(12, seed=3), approximate.read(0, 8)])
     random = np.random.default_rng(0)
     for share in (None, 0.001, 0.01, 0.3, 1.0):
         among = None if share is None else Selection(masked(random.random(ROWS) < share))
