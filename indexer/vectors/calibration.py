@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer.approximation import FLAT, NEAREST, Approximation, Measured, Plan
-from indexer.selection import Selection
+from indexer.selection import Mask, Selection
 from indexer.vectors.files import Faiss
 from indexer.vectors.search import Found, Vectors
 
@@ -34,7 +34,7 @@ _SEED = 0
 class _Filter:
     """Some rows, and how alike the nearest of them are to each query; float32 (Q, 10) or less."""
 
-    among: Selection
+    mask: Mask
     nearest: NDArray[np.float32]
 
 
@@ -86,16 +86,16 @@ class Probes:
         for share in SHARES:
             rows = max(round(share * total), 1)
             orders = [at_random, alike, alike[::-1]] if rows < total else [at_random]
-            selections = [Selection.of(order[:rows], total) for order in orders]
+            masks = [Selection.of(order[:rows], total).mask for order in orders]
             start = perf_counter()
-            filters = tuple(self._filter(each) for each in selections)
+            filters = tuple(self._filter(each) for each in masks)
             batch = 1000 * (perf_counter() - start) / len(filters) / len(self._queries)
             sizes.append(_Size(rows, filters, self.milliseconds(self._flat, filters[0]), batch))
         return sizes
 
     def milliseconds(self, vectors: Vectors, through: _Filter, plan: Plan | None = None) -> float:
         """Return the median time of one search, the listing of the rows that pass included."""
-        mask = through.among.mask
+        mask = through.mask
         listed = vectors.lists.listed(mask) if plan else mask
         times = []
         for query in self._queries[:_TIMED]:
@@ -119,14 +119,16 @@ class Probes:
         )
 
     def _recall(self, vectors: Vectors, through: _Filter, plan: Plan) -> float:
-        found = vectors.search(self._queries, NEAREST + 1, through.among, plan)
+        among = Selection(through.mask)  # a new one: it keeps the order of one index's lists
+        found = vectors.search(self._queries, NEAREST + 1, among, plan)
         if not through.nearest.size:
             return 1.0
         # Rows as near as the tenth are as good as the tenth.
         return float((self._others(found) >= through.nearest[:, -1:]).mean())
 
-    def _filter(self, among: Selection) -> _Filter:
-        return _Filter(among, self._others(self._flat.search(self._queries, NEAREST + 1, among)))
+    def _filter(self, mask: Mask) -> _Filter:
+        found = self._flat.search(self._queries, NEAREST + 1, Selection(mask))
+        return _Filter(mask, self._others(found))
 
     def _others(self, found: Found) -> NDArray[np.float32]:
         """Leave out the row that is searched for; similarities, best first, float32 (Q, 10)."""

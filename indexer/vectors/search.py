@@ -240,7 +240,7 @@ class Vectors:
             return self._rank(query, k, candidates)
 
         best: Found = np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32)
-        wanted = known.first * max(1, -(-k // NEAREST))
+        wanted = -(-known.first * max(k, NEAREST) // NEAREST)
         start = 0
         while start < len(order):
             stop = int(np.searchsorted(covered, wanted)) + 1
