@@ -6,10 +6,7 @@ Either way every similarity returned is exact. Which way is better is told by `a
 from __future__ import annotations
 
 import copy
-import os
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 
 import faiss
@@ -18,20 +15,12 @@ from numpy.typing import NDArray
 
 from indexer.approximation import EXACT, FLAT, NEAREST, Approximation, Plan
 from indexer.selection import Selection
+from indexer.vectors.exact import BLOCK, Found, nearest, parts
 from indexer.vectors.files import Faiss, inner, read_flat, read_lists
 from indexer.vectors.lists import Lists
 
 _ROUNDING = 1e-5
 """More than FAISS's float32 sums can be off for vectors of length 1."""
-_MANY = 4
-"""From so many queries on, vectors are read once for all of them."""
-_BLOCK = 1 << 15
-"""Rows compared with many queries at a time."""
-_SHARE = 4096
-"""Rows from which a second thread is worth while."""
-
-Found = tuple[NDArray[np.int64], NDArray[np.float32]]
-"""Rows and similarities, best first, of equals the smaller row first."""
 
 
 class Vectors:
@@ -83,7 +72,7 @@ class Vectors:
         self, query: NDArray[np.float32], rows: NDArray[np.int64]
     ) -> NDArray[np.float32]:
         """Return the similarity of each of these rows to a query; float32 (number of rows,)."""
-        blocks = [self.take(rows[start:stop]) @ query for start, stop in _parts(len(rows), _BLOCK)]
+        blocks = [self.take(rows[start:stop]) @ query for start, stop in parts(len(rows), BLOCK)]
         return np.concatenate(blocks) if blocks else np.empty(0, dtype=np.float32)
 
     @cached_property
@@ -146,7 +135,7 @@ class Vectors:
         # depending on where they lie. So fetch all that may be equal to the last, and order
         # them by sums in double precision.
         fetch = min(k + 8, self.rows if rows is None else len(rows))
-        best = self._nearest(queries, fetch, rows)
+        best = nearest(self._flat, queries, fetch, rows)
         return [
             self._settled(query, k, rows, candidates, rough)
             for query, candidates, rough in zip(queries, *best, strict=True)
@@ -163,50 +152,9 @@ class Vectors:
         fetch, passing = len(candidates), self.rows if rows is None else len(rows)
         while fetch < passing and rough[-1] >= rough[k - 1] - 2 * _ROUNDING:
             fetch = min(4 * fetch, passing)
-            found, similarities = self._nearest(query[np.newaxis], fetch, rows)
+            found, similarities = nearest(self._flat, query[np.newaxis], fetch, rows)
             candidates, rough = found[0], similarities[0]
         return self._rank(query, k, candidates)
-
-    def _nearest(
-        self, queries: NDArray[np.float32], fetch: int, rows: NDArray[np.int64] | None
-    ) -> Found:
-        """Return the rows that are nearest but for errors of rounding; both of shape (Q, fetch)."""
-        among = self.rows if rows is None else len(rows)
-        if len(queries) >= _MANY:
-            parts = [self._product(queries, fetch, *each, rows) for each in _parts(among, _BLOCK)]
-        else:
-            size = max(-(-among // _threads()), _SHARE, fetch)
-
-            def part(start: int, stop: int) -> Found:
-                similarities, found = self._flat.search(
-                    queries, min(fetch, stop - start), params=_only(rows, start, stop)
-                )
-                return found, similarities
-
-            ranges = list(_parts(among, size))
-            # One alone is not worth handing over.
-            run = map if len(ranges) == 1 else _pool().map
-            parts = list(run(lambda each: part(*each), ranges))
-        if len(parts) == 1:
-            return parts[0]
-        found = np.concatenate([each for each, _ in parts], axis=1)
-        similarities = np.concatenate([each for _, each in parts], axis=1)
-        order = np.argsort(-similarities, axis=1, kind="stable")[:, :fetch]
-        return np.take_along_axis(found, order, 1), np.take_along_axis(similarities, order, 1)
-
-    def _product(
-        self,
-        queries: NDArray[np.float32],
-        fetch: int,
-        start: int,
-        stop: int,
-        rows: NDArray[np.int64] | None,
-    ) -> Found:
-        block = self.read(start, stop) if rows is None else self.take(rows[start:stop])
-        similarities, at = faiss.knn(
-            queries, block, min(fetch, stop - start), faiss.METRIC_INNER_PRODUCT
-        )
-        return (at + start if rows is None else rows[start:stop][at]), similarities
 
     def _in_lists(
         self, query: NDArray[np.float32], k: int, among: Selection | None, plan: Plan
@@ -297,27 +245,3 @@ def _merged(k: int, one: Found, two: Found) -> Found:
     similarities = np.concatenate([one[1], two[1]])
     best = np.lexsort((rows, -similarities))[:k]
     return rows[best], similarities[best]
-
-
-def _parts(total: int, size: int) -> Iterator[tuple[int, int]]:
-    return ((start, min(start + size, total)) for start in range(0, total, size))
-
-
-def _only(rows: NDArray[np.int64] | None, start: int, stop: int) -> faiss.SearchParameters:
-    if rows is None:
-        selector: Faiss = faiss.IDSelectorRange(start, stop)
-    else:
-        # Ids are taken one by one; other selectors are asked about every row.
-        selector = faiss.IDSelectorArray(np.ascontiguousarray(rows[start:stop]))
-    # `sel` is a keyword of SWIG's making that FAISS's own stubs do not know.
-    return faiss.SearchParameters(sel=selector)  # type: ignore[call-arg]
-
-
-@cache
-def _threads() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-@cache
-def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(_threads(), "finetag-search")
