@@ -14,12 +14,11 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
+from indexer.approximation import MANY
 from indexer.vectors.files import Faiss
 
 BLOCK = 1 << 15
 """Rows compared with many queries at a time."""
-_MANY = 4
-"""From so many queries on, vectors are read once for all of them."""
 _SHARE = 4096
 """Rows from which a second thread is worth while."""
 
@@ -39,7 +38,7 @@ def nearest(
         rows: search these only, int64, ascending; None: all.
     """
     among = flat.ntotal if rows is None else len(rows)
-    if len(queries) >= _MANY:
+    if len(queries) >= MANY:
         found = [_product(flat, queries, fetch, rows, *each) for each in parts(among, BLOCK)]
     else:
         found = _in_threads(flat, queries, fetch, rows, among)
@@ -111,3 +110,7 @@ def _threads() -> int:
 @cache
 def _pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(_threads(), "finetag-search")
+
+
+# A child has none of the threads, and would wait for them for ever.
+os.register_at_fork(after_in_child=_pool.cache_clear)
