@@ -24,6 +24,8 @@ _ROUNDING = 1e-5
 _SPARSE = 0.1
 """Share of the rows in lists below which those that pass are compared by their vectors; codes,
 which lie side by side, are read ten times as fast."""
+_FAR = 0.05
+"""Share of the rows expected to pass near a query below which a filter is about what is far."""
 
 
 class Vectors:
@@ -164,9 +166,10 @@ class Vectors:
     ) -> Found:
         """Compare the rows that pass in the lists nearest to the query, until no more are better.
 
-        The first look is at as many rows as were found to be enough. Each further one is at as
-        many as all before, and reaches twice as far: where a filter lets nothing near the query
-        pass, the best are spread over many lists. It ends with a look that changes nothing.
+        The first look is at as many rows as were found to be enough, each further one at as many
+        as all before; it ends with the one that changes nothing. Where a filter lets next to
+        nothing near the query pass, the best of the rest are about equally far from it, in lists
+        on all sides: then all that pass are compared.
         """
         known = self.approximation
         if known is None or plan.kind != known.kind:
@@ -176,11 +179,16 @@ class Vectors:
         distances = lists.distances(turned)
         counts = lists.counts(listed)
         order = np.argsort(distances, kind="stable")
-        ranks = np.flatnonzero(counts[order])
-        order = order[ranks]
         covered = np.cumsum(counts[order])
-        if not len(covered) or covered[-1] != (self.rows if among is None else among.count):
+        total = self.rows if among is None else among.count
+        if covered[-1] != total:
             raise ValueError("the approximate index is damaged")
+        last = min(int(np.searchsorted(covered, known.first_of(k))), len(order) - 1)
+        expected = lists.sizes[order[: last + 1]].sum() / self.rows * total
+        if among is not None and covered[last] < _FAR * expected:
+            return self._exactly(query[np.newaxis], k, among.rows)[0]
+        there = counts[order] > 0
+        order, covered = order[there], covered[there]
 
         def look(some: NDArray[np.int64]) -> Found:
             passing = int(counts[some].sum())
@@ -192,17 +200,15 @@ class Vectors:
             return self._rank(query, k, candidates)
 
         best: Found = np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32)
-        start, stop = 0, int(np.searchsorted(covered, known.first_of(k))) + 1
+        start, wanted = 0, known.first_of(k)
         while start < len(order):
+            stop = int(np.searchsorted(covered, wanted)) + 1
             rows, similarities = look(order[start:stop])
             enough = len(best[0]) >= k and not (similarities > best[1][-1]).any()
             best = _merged(k, best, (rows, similarities))
             if enough:
                 break
-            last = min(stop, len(order)) - 1
-            as_many = int(np.searchsorted(covered, 2 * covered[last])) + 1
-            as_far = int(np.searchsorted(ranks, 2 * ranks[last] + 1)) + 1
-            start, stop = stop, max(as_many, as_far)
+            start, wanted = stop, 2 * int(covered[min(stop, len(order)) - 1])
         if len(best[0]) < k:
             raise ValueError("the approximate index is damaged")
         return best
