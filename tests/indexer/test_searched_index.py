@@ -12,7 +12,7 @@ import pytest
 
 from finetag_model.errors import CatalogueError
 from indexer import Index, build, vectors
-from indexer.approximation import EXACT, FLAT, SQ8, Plan
+from indexer.approximation import EXACT, SQ8, Plan
 from indexer.manifest import IVF
 from indexer.selection import Selection
 from indexer.vectors import calibration, training
@@ -48,10 +48,9 @@ def test_an_index_with_lists_is_planned_and_searched(index_with_lists: Path) -> 
         quick = Selection(odd.mask, lambda: index.in_lists(odd.mask))
         for among in (None, odd, quick):
             exact, similarities = index.search(QUERY, 9, among)
-            for plan in (Plan(FLAT), Plan(SQ8)):
-                found = index.search(QUERY, 9, among, plan)  # 256 rows are looked at: it is exact
-                assert found[0].tolist() == exact.tolist()
-                assert found[1].tolist() == similarities.tolist()
+            found = index.search(QUERY, 9, among, Plan(SQ8))  # 256 rows are looked at: it is exact
+            assert found[0].tolist() == exact.tolist()
+            assert found[1].tolist() == similarities.tolist()
 
 
 def test_an_index_without_lists_is_searched_exactly(
@@ -62,7 +61,7 @@ def test_an_index_without_lists_is_searched_exactly(
         assert index.plan(50, 10) == Plan()
         assert index.search(QUERY, 3, None, index.plan(50, 3))[0].shape == (2, 3)
         with pytest.raises(CatalogueError, match="no approximate index"):
-            index.search(QUERY, 3, None, Plan(FLAT))
+            index.search(QUERY, 3, None, Plan(SQ8))
         with pytest.raises(CatalogueError, match="no approximate index"):
             index.in_lists(Selection.of(np.arange(3), 50).mask)
 
@@ -81,10 +80,9 @@ def test_lists_with_wrong_rows_are_damage(index_with_lists: Path, wrong: int | s
     with closing(Index.open(index_with_lists)) as index:
         mask = Selection.of(np.arange(20), 50).mask
         for among in (None, Selection(mask)):
-            for plan in (Plan(FLAT), Plan(SQ8)):
-                with pytest.raises(CatalogueError, match=f"{IVF}: .*each row once") as caught:
-                    index.search(QUERY, 3, among, plan)
-                assert str(index_with_lists) in str(caught.value)
+            with pytest.raises(CatalogueError, match=f"{IVF}: .*each row once") as caught:
+                index.search(QUERY, 3, among, Plan(SQ8))
+            assert str(index_with_lists) in str(caught.value)
         with pytest.raises(CatalogueError, match="each row once"):
             index.in_lists(mask)
         assert index.search(QUERY, 3)[0].shape == (2, 3)
