@@ -66,7 +66,7 @@ def test_another_number_of_vectors_than_announced_is_refused(tmp_path: Path, row
 def test_what_is_said_of_an_index_is_so(tmp_path: Path, kind: str) -> None:
     made = written(tmp_path, clustered(ROWS), kind).approximation
     assert made
-    assert [each.rows for each in made.measured] == [3, 30, 300, ROWS]
+    assert [each.rows for each in made.measured] == [3, 30, 300, ROWS // 2, ROWS]
     for each in made.measured:
         assert 0.98 <= each.recall <= 1
     assert 1 <= made.first < ROWS
