@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from statistics import median
 from time import perf_counter
 
 import numpy as np
@@ -117,7 +116,7 @@ class Probes:
         return sizes
 
     def milliseconds(self, vectors: Vectors, through: _Filter, plan: Plan | None = None) -> float:
-        """Return the median time of one search, the listing of the rows that pass included."""
+        """Return the least time of one search, the listing of the rows that pass included."""
         mask = through.mask
         listed = vectors.lists.listed(mask) if plan else mask
         times = []
@@ -126,7 +125,7 @@ class Probes:
             start = perf_counter()
             vectors.search(query[np.newaxis], NEAREST, among, plan)
             times.append(perf_counter() - start)
-        return 1000 * median(times)
+        return 1000 * min(times)  # what else the machine does only adds to it
 
     def _recall(self, vectors: Vectors, size: _Size) -> float:
         """Return the least of the mean recalls through the kinds of filters."""

@@ -1,6 +1,6 @@
 """The inverted lists of an approximate index: which rows are in which, and in what order to look.
 
-Each list is given whole bytes of a bit mask in the order of the lists, so that the rows of some
+Each list is given whole words of a bit mask in the order of the lists, so that the rows of some
 lists that pass a filter are found without looking at any other.
 """
 
@@ -32,11 +32,11 @@ class Lists:
         self._squares = np.einsum("nd,nd->n", centroids, centroids)
         self.sizes = sizes = np.array([len(each) for each in rows], dtype=np.int64)
         self.total = int(sizes.sum())
-        self._lengths = np.maximum((sizes + 7) // 8, 1)  # bytes; none is empty, for `reduceat`
+        self._lengths = np.maximum(-(-sizes // 64), 1)  # words; none is empty, for `reduceat`
         self._starts = np.cumsum(self._lengths) - self._lengths
         # The row at each bit; beyond the last one where there is none.
-        self._order = np.full(8 * int(self._lengths.sum()), self.total, dtype=np.int64)
-        inside = np.repeat(8 * self._starts - (np.cumsum(sizes) - sizes), sizes)
+        self._order = np.full(64 * int(self._lengths.sum()), self.total, dtype=np.int64)
+        inside = np.repeat(64 * self._starts - (np.cumsum(sizes) - sizes), sizes)
         at = inside + np.arange(self.total)
         self._order[at] = np.concatenate(rows) if self.total else []
         once = np.bincount(np.clip(self._order[at], -1, self.total) + 1, minlength=self.total + 2)
@@ -45,7 +45,7 @@ class Lists:
         self.everything = self.listed(np.packbits(np.ones(self.total, np.uint8), bitorder="little"))
 
     def listed(self, mask: Mask) -> Mask:
-        """Bring a mask from the order of the rows into that of the lists."""
+        """Bring a mask from the order of the rows into that of the lists; of whole words."""
         bits = np.zeros(self.total + 1, dtype=np.uint8)
         bits[:-1] = np.unpackbits(mask, count=self.total, bitorder="little")
         return np.packbits(bits[self._order], bitorder="little")
@@ -53,16 +53,17 @@ class Lists:
     def counts(self, listed: Mask) -> NDArray[np.int64]:
         """Return how many rows of each list pass; int64 (nlist,)."""
         counts: NDArray[np.int64]
-        counts = np.add.reduceat(np.bitwise_count(listed), self._starts, dtype=np.int64)
+        bits = np.bitwise_count(listed.view(np.uint64))
+        counts = np.add.reduceat(bits, self._starts, dtype=np.int64)
         return counts
 
     def passing(self, listed: Mask, lists: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the rows in some lists that pass, ascending."""
         lengths = self._lengths[lists]
         before = np.cumsum(lengths) - lengths
-        bytes_ = np.repeat(self._starts[lists] - before, lengths) + np.arange(lengths.sum())
-        at = places(listed[bytes_])
-        rows: NDArray[np.int64] = np.sort(self._order[8 * bytes_[at >> 3] + (at & 7)])
+        words = np.repeat(self._starts[lists] - before, lengths) + np.arange(lengths.sum())
+        at = places(listed.view(np.uint64)[words])
+        rows: NDArray[np.int64] = np.sort(self._order[64 * words[at >> 6] + (at & 63)])
         return rows
 
     def distances(self, query: NDArray[np.float32]) -> NDArray[np.float32]:

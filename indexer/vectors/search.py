@@ -177,8 +177,8 @@ class Vectors:
         lists, turned = self.lists, self._rotation @ query
         listed = lists.everything if among is None else among.listed(lists.listed)
         distances = lists.distances(turned)
-        counts = lists.counts(listed)
-        order = np.argsort(distances, kind="stable")
+        counts = lists.sizes if among is None else lists.counts(listed)
+        order = np.argsort(distances)
         covered = np.cumsum(counts[order])
         total = self.rows if among is None else among.count
         if covered[-1] != total:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from indexer.selection import Mask, Selection, places
+from indexer.selection import Mask, Selection
 
 
 @given(
@@ -29,7 +29,7 @@ def test_count_rows_and_mask_are_those_of_the_bits(total: int, share: float, see
 @given(data=st.binary(max_size=40), zeros=st.integers(0, 60))
 def test_places_are_found_in_any_mask(data: bytes, zeros: int) -> None:
     mask = np.frombuffer(b"\0" * zeros + data, np.uint8)  # as of a file: not to be written to
-    found = places(mask)
+    found = Selection(mask).rows
     assert found.dtype == np.int64
     assert found.tolist() == [i for i in range(8 * len(mask)) if mask[i // 8] >> (i % 8) & 1]
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from indexer.selection import places
+from indexer import Selection
 from retrieval import Attr, Field
 from retrieval.where import (
     log_probability,
@@ -119,7 +119,7 @@ def test_rows_pass_as_each_by_itself(index: Any, tree: Any) -> None:
     mask = passing(tree, index)
     expected = [row for row in range(index.rows) if holds(tree, index, row)]
     assert (mask.dtype, mask.shape) == (np.uint8, ((index.rows + 7) // 8,))
-    assert places(mask).tolist() == expected
+    assert Selection(mask).rows.tolist() == expected
     assert np.unpackbits(mask, bitorder="little")[index.rows :].sum() == 0
     found = log_probability(tree, index, np.array(expected, dtype=np.int64))
     assert found == pytest.approx([probability(tree, index, row) for row in expected])
@@ -186,7 +186,7 @@ def shop() -> Any:
 def test_what_passes_in_a_small_shop(where: Any, rows: list[int]) -> None:
     index = shop()
     tree = read_where(where, VOCABULARY, index.columns)
-    assert places(passing(tree, index)).tolist() == rows
+    assert Selection(passing(tree, index)).rows.tolist() == rows
 
 
 @pytest.mark.parametrize(
@@ -226,14 +226,14 @@ def test_what_passes_in_a_small_shop(where: Any, rows: list[int]) -> None:
 def test_why_nothing_passes(where: str, why: str) -> None:
     index = shop()
     tree = read_where(where, VOCABULARY, index.columns)
-    assert places(passing(tree, index)).tolist() == []
+    assert Selection(passing(tree, index)).rows.tolist() == []
     assert why_empty(tree, index) == why
 
 
 def test_an_index_without_images_says_so() -> None:
     index = index_of(np.zeros((len(ATTRIBUTES), 0), dtype=np.uint8), [])
     tree = Attr("size") != "small"
-    assert places(passing(tree, index)).tolist() == []
+    assert Selection(passing(tree, index)).rows.tolist() == []
     assert why_empty(tree, index) == "the index holds no images"
 
 
@@ -241,11 +241,11 @@ def test_texts_without_ends_of_lines_are_not_taken_for_one() -> None:
     index = shop()
     for brand in ("Lynx\nIbis", "Ibis\nLynx", "*\nI*"):
         assert not passing(Field("brand").isin(brand) | Field("brand").like(brand), index).any()
-    assert places(passing(Field("brand").like("?*", "*"), index)).tolist() == [0, 1]
+    assert Selection(passing(Field("brand").like("?*", "*"), index)).rows.tolist() == [0, 1]
 
 
 def test_no_pattern_takes_long() -> None:
     index = shop()
     index.columns.rows[0]["brand"] = "a" * 20_000
     tree = Field("brand").like("*a" * 30 + "*b", "*" * 200 + "b")
-    assert places(passing(tree, index)).tolist() == []
+    assert Selection(passing(tree, index)).rows.tolist() == []
