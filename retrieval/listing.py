@@ -202,9 +202,8 @@ def _why(explanation: Explanation, *, like: bool, has_parts: bool) -> list[list[
         rows.append([part.name, *query, f"{part.hit:.2f}"])
         if has_parts:
             rows[-1].append(f"{part.part:.3f}")
-    if rest:
-        ends = [f"{sum(part.part for part in rest):.3f}"] if has_parts else []
-        rows.append([f"{len(rest)} more", *([""] if like else []), "", *ends])
+    if rest and has_parts:
+        rows.append([f"{len(rest)} more", "", "", f"{sum(part.part for part in rest):.3f}"])
     return rows
 
 
@@ -214,7 +213,7 @@ def _facets(facets: Sequence[Facet]) -> Table:
     table.add_column(no_wrap=True)
     table.add_column(no_wrap=True, justify="right")
     for facet in facets:
-        for value, count in told(facet):
+        for value, count in told(facet) or [("no value", 0)]:
             table.add_row(Text(printable(facet.name)), Text(printable(value)), f"{count:,}")
     return table
 

@@ -62,11 +62,11 @@ def printed(answer: Answer, *, terminal: bool, width: int) -> list[str]:
 @pytest.mark.parametrize("width", [20, 80, 300])
 def test_a_pipe_gets_each_hit_whole_on_one_line(width: int) -> None:
     heading, *lines, last = printed(answer_of(*NAMES), terminal=False, width=width)
-    assert heading.split() == ["#", "image", "similarity", "size=small"]
+    assert heading.split() == ["#", "image", "similarity", "size=small", "id"]
     assert len(lines) == len(NAMES)
     for rank, (line, name) in enumerate(zip(lines, NAMES, strict=True), start=1):
         assert line.startswith(f"{rank}  {name}  ")
-        assert line.split()[-2:] == ["0.875", "0.625"]
+        assert line.split()[-3:] == ["0.875", "0.625", str(rank - 1)]
     assert last == "3 of 1,234 matches · exact over 1,234 of 7,084 images · 3.2 ms"
 
 
@@ -96,7 +96,7 @@ def test_a_terminal_too_narrow_for_the_table_gets_plain_lines() -> None:
 
 def test_without_a_query_image_there_is_no_similarity() -> None:
     heading, *_ = printed(answer_of(*NAMES, similar=False), terminal=False, width=80)
-    assert heading.split() == ["#", "image", "size=small"]
+    assert heading.split() == ["#", "image", "size=small", "id"]
 
 
 @pytest.mark.parametrize("terminal", [False, True])
