@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer import Index
-from indexer.near_duplicates import are_alike
 from retrieval.ranking import Ranker, Ranking, Rows
 from retrieval.where import Names
 
@@ -60,6 +59,7 @@ def fold(ranker: Ranker, number: int, total: int, keep: Callable[[Rows], Kept]) 
 
 def unlike(index: Index) -> Callable[[Rows], Kept]:
     """Keep rows of which no two are near duplicates; counted are those that were looked at."""
+    from indexer.near_duplicates import are_alike  # noqa: PLC0415  (brings SciPy)
 
     def keep(rows: Rows) -> Kept:
         kept: list[int] = []

@@ -226,7 +226,8 @@ def told(facet: Facet) -> list[tuple[str, int]]:
     if facet.kind == "number":
         if facet.least is None or facet.greatest is None:
             return []
-        return [(f"{number_of(facet.least)}..{number_of(facet.greatest)}", facet.images)]
+        ends = dict.fromkeys(map(number_of, (facet.least, facet.greatest)))
+        return [("..".join(ends), facet.images)]
     pairs = [pair for pair in facet.values if pair[1]]
     if facet.kind == "text" and facet.different > len(pairs):
         pairs.append(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,8 @@ from finetag_model.errors import CheckpointError
 from retrieval.cli import main
 
 Search = Callable[..., Result]
+
+SLOW = {"torch", "onnxruntime", "faiss", "PIL", "sqlalchemy", "pyarrow", "scipy", "jinja2"}
 
 
 def one_line(result: Result, exit_code: int) -> str:
@@ -207,6 +211,22 @@ def test_every_option_is_documented(search: Search) -> None:
             assert all(name in text for name in parameter.opts)
 
 
+def test_a_search_by_attribute_waits_for_nothing_slow(index_dir: Path) -> None:
+    arguments = ["--attr", "upper=red", "--facets", "--group-by", "lower", "--index", str(index_dir)]
+    code = (
+        "import sys; from retrieval.cli import main; main(sys.argv[1:], standalone_mode=False);"
+        f"print(*{SLOW} & set(sys.modules), file=sys.stderr)"
+    )
+    for more in ([], ["--json"], ["--explain"]):
+        done = subprocess.run(
+            [sys.executable, "-c", code, *arguments, *more],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stderr.strip() == ""
+
+
 @pytest.fixture
 def query(root: Path) -> Path:
     return root / "red" / "red_blue.png"
@@ -244,7 +264,7 @@ def test_a_picture_from_standard_input(index_dir: Path, search: Search, query: P
 
 def test_a_terminal_is_no_picture(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("retrieval.cli_options.sys", Terminal())
-    assert "which" not in one_line(search("-"), 2)
+    assert "cat query.jpg | finetag-search -" in one_line(search("-"), 2)
 
 
 class Terminal:
