@@ -45,7 +45,8 @@ class Written:
 
     def __str__(self) -> str:
         maps = "1 heat map" if len(self.files) == 1 else f"{len(self.files):,} heat maps"
-        gone = f"; {self.unreadable:,} pictures could not be read" if self.unreadable else ""
+        pictures = "1 picture" if self.unreadable == 1 else f"{self.unreadable:,} pictures"
+        gone = f"; {pictures} could not be read" if self.unreadable else ""
         return f"wrote {maps} to {self.folder}{gone}"
 
 

@@ -212,7 +212,15 @@ def test_every_option_is_documented(search: Search) -> None:
 
 
 def test_a_search_by_attribute_waits_for_nothing_slow(index_dir: Path) -> None:
-    arguments = ["--attr", "upper=red", "--facets", "--group-by", "lower", "--index", str(index_dir)]
+    arguments = [
+        "--attr",
+        "upper=red",
+        "--facets",
+        "--group-by",
+        "lower",
+        "--index",
+        str(index_dir),
+    ]
     code = (
         "import sys; from retrieval.cli import main; main(sys.argv[1:], standalone_mode=False);"
         f"print(*{SLOW} & set(sys.modules), file=sys.stderr)"
