@@ -184,7 +184,7 @@ def test_an_explanation_has_bars_of_query_and_hit(catalog: Catalog, root: Path) 
     query = root / "red" / "red_blue.png"
     html = render_gallery(catalog.search(query, limit=3, explain=True), query)
     assert html.count('<span class="bar query"') == 3 * 2  # red above, blue below
-    assert "upper red 100 100%" in Page(html).text
+    assert "upper red 99 100%" in Page(html).text
     html = render_gallery(catalog.search(where="upper=red", limit=3, explain=True))
     assert '<span class="bar query"' not in html
     assert Page(html).text.count("Probability upper red") == 3
