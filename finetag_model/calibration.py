@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, logit
 
 Array = NDArray[np.float32]
 
@@ -31,7 +30,7 @@ class Calibration:
 
     def probabilities(self, logits: Array) -> Array:
         """Return the probability of each attribute, float32 (M, N), of logits (M, N)."""
-        return np.asarray(expit(logits * self.slope + self.offset), dtype=np.float32)
+        return _sigmoid(logits * self.slope + self.offset)
 
     def undone(self, probabilities: Array) -> Array:
         """Return sigmoid(logits), (M, N), of the logits that became these probabilities.
@@ -39,5 +38,11 @@ class Calibration:
         That is what they were before the calibration. NaN for attributes of slope 0, whose
         probability says nothing of the logit.
         """
+        from scipy.special import logit  # noqa: PLC0415  (takes long, and searches need none)
+
         slope = np.where(self.slope > 0, self.slope, np.nan)
-        return np.asarray(expit((logit(probabilities) - self.offset) / slope), dtype=np.float32)
+        return _sigmoid((logit(probabilities) - self.offset) / slope)
+
+
+def _sigmoid(x: Array) -> Array:
+    return np.asarray(np.exp(-np.logaddexp(0, -x)), dtype=np.float32)

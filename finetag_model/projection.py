@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.decomposition import PCA
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,9 @@ def fit_projection(
             component keeps length 1: visual vectors are normalised, so only ratios matter.
     """
     with np.errstate(invalid="ignore"):  # shares of a variance of zero, which are not used
-        pca = PCA(n_components=dim, svd_solver="randomized", random_state=seed).fit(descriptors)
+        from sklearn.decomposition import PCA  # noqa: PLC0415  (takes seconds; searches need none)
+
+    pca = PCA(n_components=dim, svd_solver="randomized", random_state=seed).fit(descriptors)
     # Singular values are deviations but for a common factor, which is no matter here.
     deviation = pca.singular_values_
     relative = (deviation / (deviation[0] or 1)).clip(_LEAST_DEVIATION)

@@ -11,11 +11,12 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 EXACT = "exact"
-FLAT = "ivf-flat"
 SQ8 = "ivf-sq8"
 RABITQ = "ivf-rabitq"
 NEAREST = 10
 """Recall is measured among so many nearest rows."""
+MANY = 8
+"""From so many queries in one call on, exact search reads the vectors once for all of them."""
 
 
 @dataclass(frozen=True)
@@ -23,9 +24,8 @@ class Plan:
     """A way to search vectors.
 
     Attributes:
-        kind: `EXACT`: all rows that pass are compared. `FLAT`: those of the inverted lists
-            nearest to the query are. `SQ8`, `RABITQ`: the codes in these lists are, and then
-            the vectors of the best.
+        kind: `EXACT`: all rows that pass are compared. `SQ8`, `RABITQ`: those in the inverted
+            lists nearest to the query are; where many pass, by their codes first.
         recall: the share of the nearest that is expected to be found; 1.0 if it is exact.
     """
 
@@ -41,20 +41,16 @@ class Measured:
         rows: how many passed.
         exact: one exact search.
         batch: the same, of many queries in one call.
-        lists: one search with `FLAT`, through a filter at random.
-        codes: one with the codes.
-        lists_recall: the least recall of `FLAT` with a filter at random, one that passes what
-            is most alike to one row, and one that passes what is least.
-        codes_recall: the same of the codes.
+        lists: one search of inverted lists, through a filter at random.
+        recall: the least of its recall through a filter at random, through one that passes the
+            rows most alike to the query, and through one that passes those least alike.
     """
 
     rows: int
     exact: float
     batch: float
     lists: float
-    codes: float
-    lists_recall: float
-    codes_recall: float
+    recall: float
 
 
 @dataclass(frozen=True)
@@ -80,11 +76,15 @@ class Approximation:
     trained_rows: int
     measured: tuple[Measured, ...]
 
+    def first_of(self, k: int) -> int:
+        """Return how many rows that pass a search for k compares at first."""
+        return -(-self.first * max(k, NEAREST) // NEAREST)
+
     def plan(self, rows: int, k: int, queries: int = 1) -> Plan:
         """Return the way that is expected to be the quickest.
 
-        Times between two that were measured lie on a power law. Those of approximate searches
-        are taken to grow with k.
+        Times between two that were measured lie on a power law. Those of inverted lists are
+        taken to grow with k.
 
         Args:
             rows: how many pass the filter.
@@ -93,20 +93,13 @@ class Approximation:
         """
         if rows < 1 or k >= rows:
             return Plan()
-        more = max(1.0, k / NEAREST)
-        times = {
-            EXACT: self._at(rows, "exact" if queries == 1 else "batch"),
-            FLAT: self._at(rows, "lists") * more,
-            self.kind: self._at(rows, "codes") * more,
-        }
-        kind = min(times, key=lambda each: times[each])  # of equals the more exact
-        if kind == EXACT:
+        exact = self._at(rows, "batch" if queries >= MANY else "exact")
+        if exact <= self._at(rows, "lists") * max(1.0, k / NEAREST):
             return Plan()
-        name = "lists_recall" if kind == FLAT else "codes_recall"
         # Of the two measured nearest in number the lower recall.
         above = next((i for i, each in enumerate(self.measured) if each.rows >= rows), -1)
         near = self.measured[max(above - 1, 0) :][:2] if above >= 0 else self.measured[-1:]
-        return Plan(kind, min(getattr(each, name) for each in near))
+        return Plan(self.kind, min(each.recall for each in near))
 
     def _at(self, rows: int, name: str) -> float:
         points = [(math.log(each.rows), math.log(getattr(each, name))) for each in self.measured]
@@ -132,15 +125,14 @@ class Approximation:
         made = cls(**{**values, "measured": measured})
         counts = (made.nlist, made.first, made.rerank, made.queries, made.trained_rows)
         rows = [each.rows for each in measured]
-        times = [(each.exact, each.batch, each.lists, each.codes) for each in measured]
+        times = [(each.exact, each.batch, each.lists) for each in measured]
         sound = (
             made.kind in (SQ8, RABITQ)
             and min(counts) > 0
             and rows[0] > 0
             and rows == sorted(set(rows))
             and all(0 < time < math.inf for each in times for time in each)
-            and all(0 <= each.lists_recall <= 1 for each in measured)
-            and all(0 <= each.codes_recall <= 1 for each in measured)
+            and all(0 <= each.recall <= 1 for each in measured)
         )
         if not sound:
             raise ValueError("the numbers of the approximate index are out of range")

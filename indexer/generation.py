@@ -236,7 +236,8 @@ def outrank(
     Returns:
         Whether there was such a group.
     """
-    groups = fields.keys() & vocabulary.groups.keys()
+    # What was imported as a field stays one, though a later model has a group of that name.
+    groups = [name for name in fields.keys() & vocabulary.groups if isinstance(fields[name], list)]
     for group in groups:
         said = set(fields[group])
         for position in vocabulary.groups[group]:

@@ -8,13 +8,14 @@ indexed yet waits for it.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Table, Text, cast, exists, select
 
 from finetag_model.console import printable
 from finetag_model.errors import DataError, UsageError
@@ -23,8 +24,8 @@ from indexer.control import Progress, no_progress
 from indexer.manifest import model_of
 from indexer.publish import publication
 from indexer.report import count, first_of
+from indexer.schema import described, image
 from indexer.schema import field as field_table
-from indexer.schema import image
 from indexer.tables import Cell, read_table
 from indexer.writer import Writer, open_writer
 
@@ -112,36 +113,40 @@ def import_fields(
             raise DataError(f"the index {index_dir} holds no image yet; run 'finetag-index build'")
         model = model_of(writer.model)
         rows = _Import(writer, model.vocabulary, key, report)
-        changed = _prepare(rows, progress)
-        if changed:
-            with publication(writer, model) as connection:
-                rows.write(connection)
-            report.published = True
-        elif rows.pending:
-            with writer.changing() as connection:
-                rows.write(connection)
+        with rows.table():
+            _prepare(rows, progress)
+            if rows.changes_images:
+                with publication(writer, model) as connection:
+                    rows.write(connection)
+                report.published = True
+            elif rows.changes:
+                with writer.changing() as connection:
+                    rows.write(connection)
         report.generation = writer.generation or 0
     return report
 
 
-def _prepare(rows: _Import, progress: Progress) -> bool:
-    """Read the table through; say whether an image of the index is described anew."""
+def _prepare(rows: _Import, progress: Progress) -> None:
+    """Read the table through."""
     table = read_table(rows.report.file)
     while block := list(islice(table, _AT_ONCE)):
         rows.take(block)
         progress(rows.report.rows, None)
-    return rows.changed
 
 
 class _Import:
-    """What one table says, by path."""
+    """What one table says, by path; kept in a temporary table, for there may be a million.
+
+    Attributes:
+        changes: whether it says anything new.
+        changes_images: whether it does of an image of the index.
+    """
 
     def __init__(
         self, writer: Writer, vocabulary: Vocabulary, key: str | None, report: ImportReport
     ) -> None:
         self.report = report
-        self.pending: dict[str, dict[str, Any]] = {}
-        self.changed = False
+        self.changes = self.changes_images = False
         self._writer = writer
         self._vocabulary = vocabulary
         self._key = key
@@ -158,7 +163,9 @@ class _Import:
             )
         keys = [(where, self._key_of(where, row)) for where, row in block]
         paths = self._paths([key for _, key in keys])
-        known = self._known([path for path in paths.values() if path not in self.pending])
+        named = {*paths.values(), *(key for _, key in keys if isinstance(key, str))}
+        known = {**self._said(field_table, named), **self._said(described, named)}
+        said: dict[str, dict[str, Any]] = {}
         for (where, key), (_, row) in zip(keys, block, strict=True):
             self.report.rows += 1
             path = paths.get(key, key if isinstance(key, str) else None)
@@ -168,21 +175,40 @@ class _Import:
             is_image = key in paths
             self.report.images += is_image
             self.report.waiting += not is_image
-            before = self.pending.get(path, known.get(path, {}))
+            before = said.get(path, known.get(path, {}))
             after = self._merged(before, row, where)
             if after != before:
-                self.pending[path] = after
-                self.changed |= is_image
+                said[path] = after
+                self.changes_images |= is_image
+        self._keep(said)
+
+    @contextmanager
+    def table(self) -> Iterator[None]:
+        """Have the temporary table for the time of a block."""
+        connection = self._writer.connection
+        with connection.begin():
+            described.create(connection)
+        yield
+        with connection.begin():
+            described.drop(connection)
 
     def write(self, connection: Connection) -> None:
         """Write everything into the database, in the caller's transaction."""
-        items = iter(self.pending.items())
-        while block := list(islice(items, _AT_ONCE)):
-            paths = [path for path, _ in block]
-            connection.execute(field_table.delete().where(field_table.c.path.in_(paths)))
-            rows = [{"path": path, "fields": fields} for path, fields in block if fields]
-            if rows:
-                connection.execute(field_table.insert(), rows)
+        anew = exists().where(described.c.path == field_table.c.path)
+        connection.execute(field_table.delete().where(anew))
+        # An object without entries says that nothing is known any more.
+        something = select(described).where(cast(described.c.fields, Text) != "{}")
+        connection.execute(field_table.insert().from_select(["path", "fields"], something))
+
+    def _keep(self, said: Mapping[str, Mapping[str, Any]]) -> None:
+        if not said:
+            return
+        self.changes = True
+        with self._writer.connection.begin():
+            anew = described.c.path.in_(said)
+            self._writer.connection.execute(described.delete().where(anew))
+            rows = [{"path": path, "fields": fields} for path, fields in said.items()]
+            self._writer.connection.execute(described.insert(), rows)
 
     def _key_of(self, where: str, row: Mapping[str, Cell]) -> str | int:
         value = row.get(self._key or "")
@@ -199,11 +225,10 @@ class _Import:
             query = select(column, image.c.path).where(column.in_(keys))
             return {row[0]: row[1] for row in self._writer.connection.execute(query)}
 
-    def _known(self, paths: list[str]) -> dict[str, dict[str, Any]]:
-        query = select(field_table.c.path, field_table.c.fields)
+    def _said(self, table: Table, paths: Collection[str]) -> dict[str, dict[str, Any]]:
+        query = select(table.c.path, table.c.fields).where(table.c.path.in_(paths))
         with self._writer.connection.begin():
-            rows = self._writer.connection.execute(query.where(field_table.c.path.in_(paths)))
-            return {row.path: row.fields for row in rows}
+            return {row.path: row.fields for row in self._writer.connection.execute(query)}
 
     def _merged(
         self, before: Mapping[str, Any], row: Mapping[str, Cell], where: str

@@ -111,6 +111,15 @@ found = Table(
 """The files that the running command has found in the catalogue folder. Lives as long as its
 connection does."""
 
+described = Table(
+    "described",
+    MetaData(),
+    Column("path", PathText, primary_key=True),
+    Column("fields", JSON, nullable=False),
+    prefixes=["TEMPORARY"],
+)
+"""What a table that is being imported says of each path, merged with what was known."""
+
 
 def count_images(connection: Connection) -> int:
     """Return how many images there are, in the caller's transaction."""

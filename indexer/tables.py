@@ -18,6 +18,7 @@ from typing import Any
 
 from finetag_model.errors import DataError
 from finetag_model.parquet import require_pyarrow
+from indexer.scan import is_utf8
 
 Cell = str | int | float | bool | list[str] | None
 """None and the empty text both say that nothing is known."""
@@ -122,6 +123,9 @@ def _cell(value: Any, where: str, column: str) -> Cell:  # noqa: ANN401  (it com
         value = float(value)
     if isinstance(value, datetime.date | datetime.time):
         value = value.isoformat()
+    texts = value if isinstance(value, list) else [value]
+    if any(isinstance(each, str) and not is_utf8(each) for each in (column, *texts)):
+        raise DataError(f"{where}: {column!a} holds half a character, which is no text")
     if isinstance(value, list) and all(isinstance(each, str) for each in value):
         return value
     if value is None or isinstance(value, str | bool | int):

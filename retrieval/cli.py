@@ -89,6 +89,9 @@ An image without a price passes no comparison of it, but every NOT of one.
     metavar="visual=SHARE",
     help="How much looks count, from 0 to 1; the rest is for attributes.  [default: visual=1]",
 )
+@click.option(
+    "--private-urls", is_flag=True, help="Fetch QUERY from a local network too, if it is a URL."
+)
 @click.option("--min-score", type=float, metavar="X", help="Leave out hits with a lower score.")
 @click.option(
     "--limit", default=20, show_default=True, metavar="N", help="Show at most this many images."
@@ -159,6 +162,7 @@ def main(
     crop: str | None,
     each: bool,
     weight: str | None,
+    private_urls: bool,
     min_score: float | None,
     limit: int,
     cursor: str | None,
@@ -196,7 +200,8 @@ def main(
         else:
             print_attributes(groups, console)
         return
-    images, names = read_queries(query), [name_of(text) for text in query]
+    images = read_queries(query, private=private_urls)
+    names = [name_of(text) for text in query]
     form: Form = "json" if as_json else "jsonl" if jsonl else "paths" if paths else "table"
     if each:
         answers = catalog.search_each(images, where, limit)

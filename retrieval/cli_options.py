@@ -16,6 +16,7 @@ from click.core import ParameterSource
 from finetag_model.console import Command
 from finetag_model.errors import UsageError
 from retrieval.request import Crop
+from retrieval.url import is_url
 
 if TYPE_CHECKING:
     from retrieval.query import QueryImage
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 STDIN = "-"
 
 _GROUPS = {
-    "What to find": ("where", "like", "unlike", "crop", "weight", "each"),
+    "What to find": ("where", "like", "unlike", "crop", "weight", "each", "private_urls"),
     "Which hits": ("limit", "cursor", "min_score", "sort", "dedup", "group_by"),
     "What to tell": ("explain", "heatmap", "facets", "facet_names", "attributes"),
     "How to print": ("thumbnails", "as_json", "jsonl", "paths", "null", "html"),
@@ -31,7 +32,7 @@ _GROUPS = {
 }
 _FORMS = ("as_json", "jsonl", "paths")
 _PLACE = {"index", "model", "runtime"}
-_WITH_EACH = {"each", "query", "where", "limit", *_FORMS, "null", *_PLACE}
+_WITH_EACH = {"each", "query", "private_urls", "where", "limit", *_FORMS, "null", *_PLACE}
 _WITH_ATTRIBUTES = {"attributes", "as_json", *_PLACE}
 
 
@@ -118,30 +119,34 @@ def read_weight(text: str) -> float:
     return share if name.strip().lower() == "visual" else 1 - share
 
 
-def read_queries(texts: Sequence[str]) -> tuple[QueryImage, ...]:
-    """Return the images that QUERY names: paths, URLs, and what standard input holds for `-`.
+def read_queries(texts: Sequence[str], *, private: bool = False) -> tuple[QueryImage, ...]:
+    """Return the images that QUERY names: paths, and what URLs and, for `-`, standard input hold.
+
+    Args:
+        texts: as they were given.
+        private: whether URLs may lead to addresses that are not public.
 
     Raises:
-        UsageError: standard input is asked for twice, is a terminal or is empty.
+        UsageError: standard input is asked for twice, is a terminal or is empty; or a URL must
+            not be fetched.
+        ImageError: a URL cannot be fetched.
     """
     if texts.count(STDIN) > 1:
         raise UsageError("there is one standard input, so give '-' once")
-    return tuple(_query(text) for text in texts)
+    return tuple(_query(text, private=private) for text in texts)
 
 
 def name_of(text: str) -> str:
     """Return what a QUERY is called in an answer: the absolute path, the URL, or `-`."""
-    return text if text == STDIN or _is_url(text) else str(Path(text).absolute())
+    return text if text == STDIN or is_url(text) else str(Path(text).absolute())
 
 
-def _query(text: str) -> QueryImage:
-    if _is_url(text):
-        return text
+def _query(text: str, *, private: bool) -> QueryImage:
+    if is_url(text):
+        from retrieval.query import fetched  # noqa: PLC0415  (brings Pillow, HTTP and TLS)
+
+        return fetched(text, private=private)
     return _from_stdin() if text == STDIN else Path(text)
-
-
-def _is_url(text: str) -> bool:
-    return text.lower().startswith(("http://", "https://"))
 
 
 def _from_stdin() -> bytes:

@@ -17,12 +17,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 from PIL import Image
 
-from finetag_model.errors import FineTagError, ImageError
+from finetag_model.errors import FineTagError, ImageError, UsageError
 from finetag_model.files import replacing
 from finetag_model.images import load_rgb
 from retrieval.answer import Answer
 from retrieval.listing import MOST_TELLING, label_of, shows_score, summary, told
-from retrieval.query import QueryImage, as_source, cropped
+from retrieval.query import QueryImage, as_source, cropped, name_of
 from retrieval.request import Crop, several
 
 THUMBNAIL = 400
@@ -90,8 +90,7 @@ def render_gallery(
 
 
 def _query(image: QueryImage, crop: Crop | None = None) -> dict[str, str | None]:
-    name = Path(image).name if isinstance(image, str | Path) else "the query image"
-    return {"name": name, "picture": _thumbnail(image, crop)}
+    return {"name": name_of(image), "picture": _thumbnail(image, crop)}
 
 
 def _thumbnail(image: QueryImage, crop: Crop | None = None) -> str | None:
@@ -101,7 +100,7 @@ def _thumbnail(image: QueryImage, crop: Crop | None = None) -> str | None:
             picture = load_rgb(as_source(image), at_least=THUMBNAIL)
         else:
             picture = cropped(load_rgb(as_source(image)), crop)
-    except ImageError:
+    except (ImageError, UsageError):  # the latter, if a URL no longer leads to a public address
         return None
     picture.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +15,31 @@ from finetag_model.colour import as_seen
 from finetag_model.errors import ImageError, UsageError
 from finetag_model.images import ImageSource, load_rgb, to_pixels
 from retrieval.request import Crop
+from retrieval.url import is_url, shown_url
 
-QueryImage = str | Path | bytes | Image.Image
-"""A path, the bytes of a file, or a Pillow image."""
+
+@dataclass(frozen=True)
+class Fetched:
+    """An image that came by URL.
+
+    Attributes:
+        name: the URL without its query, which may hold secrets; for messages and pages.
+        data: what the server sent.
+    """
+
+    name: str
+    data: bytes = field(repr=False)
+
+
+QueryImage = str | Path | bytes | Image.Image | Fetched
+"""A path, a URL of http or https, the bytes of a file, a Pillow image, or what was fetched."""
+
+
+def fetched(url: str, *, private: bool = False) -> Fetched:
+    """Fetch a query image once, to be used several times; arguments and errors as `fetch`."""
+    from retrieval.fetch import fetch  # noqa: PLC0415  (brings HTTP and TLS)
+
+    return Fetched(shown_url(url), fetch(url, private=private))
 
 
 def read_pixels(image: QueryImage, size: int, crop: Crop | None = None) -> NDArray[np.uint8]:
@@ -28,8 +51,8 @@ def read_pixels(image: QueryImage, size: int, crop: Crop | None = None) -> NDArr
         crop: the part of it that is meant.
 
     Raises:
-        ImageError: the image cannot be read.
-        UsageError: the crop is not inside the picture.
+        ImageError: the image cannot be read or fetched.
+        UsageError: the crop is not inside the picture, or the URL must not be fetched.
     """
     if crop is None:
         return to_pixels(load_rgb(as_source(image), at_least=size), size)
@@ -60,12 +83,30 @@ def cropped(picture: Image.Image, crop: Crop) -> Image.Image:
 
 
 def as_source(image: QueryImage) -> ImageSource:
-    """Bring the forms of a query image down to those that `load_rgb` reads."""
+    """Bring the forms of a query image down to those that `load_rgb` reads.
+
+    A URL is fetched, from public addresses alone.
+
+    Raises:
+        ImageError: a Pillow image cannot be used, or a URL not be fetched.
+        UsageError: a URL must not be fetched.
+    """
     if isinstance(image, str):
-        return Path(image)
+        return fetched(image).data if is_url(image) else Path(image)
+    if isinstance(image, Fetched):
+        return image.data
     if isinstance(image, Image.Image):
         return _encoded(image)
     return image
+
+
+def name_of(image: QueryImage) -> str:
+    """Return what to call a query image on a page: its file's name, or its URL."""
+    if isinstance(image, Fetched):
+        return image.name
+    if isinstance(image, str) and is_url(image):
+        return shown_url(image)
+    return Path(image).name if isinstance(image, str | Path) else "the query image"
 
 
 def _encoded(image: Image.Image) -> bytes:

@@ -1,8 +1,8 @@
 """How fast and how well an index searches on this machine: the cost model of its manifest.
 
 Measured with rows of the index that took no part in training, through filters of several sizes:
-one that passes rows at random, one that passes those most alike to one row, and one that passes
-those least alike to it.
+one that passes rows at random, and for each of some queries one that passes the rows most alike
+to it, and one that passes those least alike.
 """
 
 from __future__ import annotations
@@ -15,35 +15,45 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.approximation import FLAT, NEAREST, Approximation, Measured, Plan
-from indexer.selection import Selection
+from indexer.approximation import NEAREST, Approximation, Measured, Plan
+from indexer.selection import Mask, Selection
+from indexer.vectors.exact import Found
 from indexer.vectors.files import Faiss
-from indexer.vectors.search import Found, Vectors
+from indexer.vectors.search import Vectors
 
-SHARES = (0.001, 0.01, 0.1, 1.0)
+SHARES = (0.001, 0.01, 0.1, 0.5, 1.0)
 """Of the rows, that the filters pass."""
 RECALL = 0.98
-_MOST = 1 << 13
-"""Rows compared at first, at most."""
+_TRIED = ((256, 10), (512, 10), (1024, 20), (2048, 40), (4096, 80))
+"""Rows compared at first, and candidates compared exactly for each row that is wanted."""
 _TIMED = 9
+_OWN = 10
+"""Queries that have filters of their own."""
 _BLOCK = 1 << 14
 _SEED = 0
 
 
 @dataclass(frozen=True)
 class _Filter:
-    """Some rows, and how alike the nearest of them are to each query; float32 (Q, 10) or less."""
+    """Rows that pass; queries; how alike the nearest of them are to each; float32 (Q, 10) or less.
 
-    among: Selection
+    No `Selection`, which keeps the order of the lists of the first index that it is searched in.
+    """
+
+    mask: Mask
+    queries: slice
     nearest: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class _Size:
-    """Filters that pass as many rows, the one at random first; milliseconds of exact searches."""
+    """Filters that pass as many rows, by kind; the first kind is at random.
+
+    And milliseconds of exact searches through it, one at a time, and in a batch.
+    """
 
     rows: int
-    filters: tuple[_Filter, ...]
+    kinds: tuple[tuple[_Filter, ...], ...]
     exact: float
     batch: float
 
@@ -57,45 +67,58 @@ class Probes:
         self._held_out = held_out
         self._queries = flat.take(held_out)
 
-    def measured(self, index: Faiss, approximation: Approximation) -> Approximation | None:
+    def measured(self, index: Faiss, unmeasured: Approximation) -> Approximation | None:
         """Return what is to be said of an index; None if it is seldom right, or no faster.
 
         Args:
             index: of the same vectors, in memory.
-            approximation: all but what is measured; `first` is the least that is tried.
+            unmeasured: what is known of it.
         """
-        first = approximation.first
-        while first <= _MOST:
-            vectors = self._flat.beside(index, replace(approximation, first=first))
-            measured = tuple(self._measure(vectors, size) for size in self._sizes)
-            if min(min(each.lists_recall, each.codes_recall) for each in measured) >= RECALL:
-                all_rows = measured[-1]
-                if min(all_rows.lists, all_rows.codes) >= all_rows.exact:
-                    return None
-                queries = len(self._queries)
-                return replace(approximation, first=first, queries=queries, measured=measured)
-            first *= 2
+        for first, rerank in _TRIED:
+            known = replace(unmeasured, first=first, rerank=rerank)
+            vectors = self._flat.beside(index, known)
+            recalls = [self._recall(vectors, size) for size in self._sizes]
+            if min(recalls) < RECALL:
+                continue
+            measured = tuple(
+                Measured(
+                    size.rows,
+                    size.exact,
+                    size.batch,
+                    self.milliseconds(vectors, size.kinds[0][0], Plan(known.kind)),
+                    recall,
+                )
+                for size, recall in zip(self._sizes, recalls, strict=True)
+            )
+            if measured[-1].lists >= measured[-1].exact:
+                return None
+            return replace(known, queries=len(self._queries), measured=measured)
         return None
 
     @cached_property
     def _sizes(self) -> list[_Size]:
         total = self._flat.rows
         at_random = np.random.default_rng(_SEED).permutation(total)
-        alike = np.argsort(-self._similarities(self._queries[0]), kind="stable")
+        alike = [self._alike(query) for query in self._queries[:_OWN]]
         sizes = []
-        for share in SHARES:
-            rows = max(round(share * total), 1)
-            orders = [at_random, alike, alike[::-1]] if rows < total else [at_random]
-            selections = [Selection.of(order[:rows], total) for order in orders]
+        for rows in sorted({max(round(share * total), 1) for share in SHARES}):
+            everyone = slice(len(self._queries))
+            mask = Selection.of(at_random[:rows], total).mask
             start = perf_counter()
-            filters = tuple(self._filter(each) for each in selections)
-            batch = 1000 * (perf_counter() - start) / len(filters) / len(self._queries)
-            sizes.append(_Size(rows, filters, self.milliseconds(self._flat, filters[0]), batch))
+            any_row = self._filter(mask, everyone)
+            batch = 1000 * (perf_counter() - start) / len(self._queries)
+            kinds: list[tuple[_Filter, ...]] = [(any_row,)]
+            for orders in (alike, [each[::-1] for each in alike]) if rows < total else ():
+                masks = [Selection.of(order[:rows], total).mask for order in orders]
+                own = (self._filter(each, slice(i, i + 1)) for i, each in enumerate(masks))
+                kinds.append(tuple(own))
+            exact = self.milliseconds(self._flat, any_row)
+            sizes.append(_Size(rows, tuple(kinds), exact, batch))
         return sizes
 
     def milliseconds(self, vectors: Vectors, through: _Filter, plan: Plan | None = None) -> float:
         """Return the median time of one search, the listing of the rows that pass included."""
-        mask = through.among.mask
+        mask = through.mask
         listed = vectors.lists.listed(mask) if plan else mask
         times = []
         for query in self._queries[:_TIMED]:
@@ -105,39 +128,42 @@ class Probes:
             times.append(perf_counter() - start)
         return 1000 * median(times)
 
-    def _measure(self, vectors: Vectors, size: _Size) -> Measured:
-        assert vectors.approximation is not None  # noqa: S101
-        lists, codes = Plan(FLAT), Plan(vectors.approximation.kind)
-        return Measured(
-            rows=size.rows,
-            exact=size.exact,
-            batch=size.batch,
-            lists=self.milliseconds(vectors, size.filters[0], lists),
-            codes=self.milliseconds(vectors, size.filters[0], codes),
-            lists_recall=min(self._recall(vectors, each, lists) for each in size.filters),
-            codes_recall=min(self._recall(vectors, each, codes) for each in size.filters),
+    def _recall(self, vectors: Vectors, size: _Size) -> float:
+        """Return the least of the mean recalls through the kinds of filters."""
+        return min(
+            float(np.mean([self._share(vectors, each) for each in kind])) for kind in size.kinds
         )
 
-    def _recall(self, vectors: Vectors, through: _Filter, plan: Plan) -> float:
-        found = vectors.search(self._queries, NEAREST + 1, through.among, plan)
+    def _share(self, vectors: Vectors, through: _Filter) -> float:
+        assert vectors.approximation is not None  # noqa: S101
         if not through.nearest.size:
             return 1.0
+        found = vectors.search(
+            self._queries[through.queries],
+            NEAREST + 1,
+            Selection(through.mask),
+            Plan(vectors.approximation.kind),
+        )
         # Rows as near as the tenth are as good as the tenth.
-        return float((self._others(found) >= through.nearest[:, -1:]).mean())
+        others = self._others(found, through.queries)
+        return float((others >= through.nearest[:, -1:]).mean())
 
-    def _filter(self, among: Selection) -> _Filter:
-        return _Filter(among, self._others(self._flat.search(self._queries, NEAREST + 1, among)))
+    def _filter(self, mask: Mask, queries: slice) -> _Filter:
+        found = self._flat.search(self._queries[queries], NEAREST + 1, Selection(mask))
+        return _Filter(mask, queries, self._others(found, queries))
 
-    def _others(self, found: Found) -> NDArray[np.float32]:
+    def _others(self, found: Found, queries: slice) -> NDArray[np.float32]:
         """Leave out the row that is searched for; similarities, best first, float32 (Q, 10)."""
         rows, similarities = found
-        itself = rows == self._held_out[:, np.newaxis]
+        itself = rows == self._held_out[queries, np.newaxis]
         # It does not pass, or more than 10 rows equal it: then the last one goes.
         itself[~itself.any(axis=1), -1] = True
         others: NDArray[np.float32] = similarities[~itself].reshape(len(rows), -1)
         return others
 
-    def _similarities(self, query: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _alike(self, query: NDArray[np.float32]) -> NDArray[np.int64]:
+        """Return all rows, those most alike to a query first."""
         starts = range(0, self._flat.rows, _BLOCK)
         blocks = (self._flat.read(at, min(at + _BLOCK, self._flat.rows)) for at in starts)
-        return np.concatenate([block @ query for block in blocks])
+        alike = np.concatenate([block @ query for block in blocks])
+        return np.argsort(-alike, kind="stable")

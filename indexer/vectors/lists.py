@@ -19,6 +19,7 @@ class Lists:
 
     Attributes:
         centroids: float32 (nlist, D).
+        sizes: int64 (nlist,), how many rows are in each list.
     """
 
     def __init__(self, centroids: NDArray[np.float32], rows: Sequence[NDArray[np.int64]]) -> None:
@@ -29,7 +30,7 @@ class Lists:
         """
         self.centroids = centroids
         self._squares = np.einsum("nd,nd->n", centroids, centroids)
-        sizes = np.array([len(each) for each in rows], dtype=np.int64)
+        self.sizes = sizes = np.array([len(each) for each in rows], dtype=np.int64)
         self.total = int(sizes.sum())
         self._lengths = np.maximum((sizes + 7) // 8, 1)  # bytes; none is empty, for `reduceat`
         self._starts = np.cumsum(self._lengths) - self._lengths

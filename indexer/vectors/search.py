@@ -6,32 +6,26 @@ Either way every similarity returned is exact. Which way is better is told by `a
 from __future__ import annotations
 
 import copy
-import os
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 
 import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.approximation import EXACT, FLAT, NEAREST, Approximation, Plan
+from indexer.approximation import EXACT, Approximation, Plan
 from indexer.selection import Selection
+from indexer.vectors.exact import BLOCK, Found, nearest, parts
 from indexer.vectors.files import Faiss, inner, read_flat, read_lists
 from indexer.vectors.lists import Lists
 
 _ROUNDING = 1e-5
 """More than FAISS's float32 sums can be off for vectors of length 1."""
-_MANY = 4
-"""From so many queries on, vectors are read once for all of them."""
-_BLOCK = 1 << 15
-"""Rows compared with many queries at a time."""
-_SHARE = 4096
-"""Rows from which a second thread is worth while."""
-
-Found = tuple[NDArray[np.int64], NDArray[np.float32]]
-"""Rows and similarities, best first, of equals the smaller row first."""
+_SPARSE = 0.1
+"""Share of the rows in lists below which those that pass are compared by their vectors; codes,
+which lie side by side, are read ten times as fast."""
+_FAR = 0.05
+"""Share of the rows expected to pass near a query below which a filter is about what is far."""
 
 
 class Vectors:
@@ -83,7 +77,7 @@ class Vectors:
         self, query: NDArray[np.float32], rows: NDArray[np.int64]
     ) -> NDArray[np.float32]:
         """Return the similarity of each of these rows to a query; float32 (number of rows,)."""
-        blocks = [self.take(rows[start:stop]) @ query for start, stop in _parts(len(rows), _BLOCK)]
+        blocks = [self.take(rows[start:stop]) @ query for start, stop in parts(len(rows), BLOCK)]
         return np.concatenate(blocks) if blocks else np.empty(0, dtype=np.float32)
 
     @cached_property
@@ -146,7 +140,7 @@ class Vectors:
         # depending on where they lie. So fetch all that may be equal to the last, and order
         # them by sums in double precision.
         fetch = min(k + 8, self.rows if rows is None else len(rows))
-        best = self._nearest(queries, fetch, rows)
+        best = nearest(self._flat, queries, fetch, rows)
         return [
             self._settled(query, k, rows, candidates, rough)
             for query, candidates, rough in zip(queries, *best, strict=True)
@@ -163,93 +157,58 @@ class Vectors:
         fetch, passing = len(candidates), self.rows if rows is None else len(rows)
         while fetch < passing and rough[-1] >= rough[k - 1] - 2 * _ROUNDING:
             fetch = min(4 * fetch, passing)
-            found, similarities = self._nearest(query[np.newaxis], fetch, rows)
+            found, similarities = nearest(self._flat, query[np.newaxis], fetch, rows)
             candidates, rough = found[0], similarities[0]
         return self._rank(query, k, candidates)
-
-    def _nearest(
-        self, queries: NDArray[np.float32], fetch: int, rows: NDArray[np.int64] | None
-    ) -> Found:
-        """Return the rows that are nearest but for errors of rounding; both of shape (Q, fetch)."""
-        among = self.rows if rows is None else len(rows)
-        if len(queries) >= _MANY:
-            parts = [self._product(queries, fetch, *each, rows) for each in _parts(among, _BLOCK)]
-        else:
-            size = max(-(-among // _threads()), _SHARE, fetch)
-
-            def part(start: int, stop: int) -> Found:
-                similarities, found = self._flat.search(
-                    queries, min(fetch, stop - start), params=_only(rows, start, stop)
-                )
-                return found, similarities
-
-            ranges = list(_parts(among, size))
-            # One alone is not worth handing over.
-            run = map if len(ranges) == 1 else _pool().map
-            parts = list(run(lambda each: part(*each), ranges))
-        if len(parts) == 1:
-            return parts[0]
-        found = np.concatenate([each for each, _ in parts], axis=1)
-        similarities = np.concatenate([each for _, each in parts], axis=1)
-        order = np.argsort(-similarities, axis=1, kind="stable")[:, :fetch]
-        return np.take_along_axis(found, order, 1), np.take_along_axis(similarities, order, 1)
-
-    def _product(
-        self,
-        queries: NDArray[np.float32],
-        fetch: int,
-        start: int,
-        stop: int,
-        rows: NDArray[np.int64] | None,
-    ) -> Found:
-        block = self.read(start, stop) if rows is None else self.take(rows[start:stop])
-        similarities, at = faiss.knn(
-            queries, block, min(fetch, stop - start), faiss.METRIC_INNER_PRODUCT
-        )
-        return (at + start if rows is None else rows[start:stop][at]), similarities
 
     def _in_lists(
         self, query: NDArray[np.float32], k: int, among: Selection | None, plan: Plan
     ) -> Found:
         """Compare the rows that pass in the lists nearest to the query, until no more are better.
 
-        The first look is at as many rows as were found to be enough, each further one at as
-        many as all before; it ends with the one that changes nothing.
+        The first look is at as many rows as were found to be enough, each further one at as many
+        as all before; it ends with the one that changes nothing. Where a filter lets next to
+        nothing near the query pass, the best of the rest are about equally far from it, in lists
+        on all sides: then all that pass are compared.
         """
         known = self.approximation
-        if known is None or plan.kind not in {FLAT, known.kind}:
+        if known is None or plan.kind != known.kind:
             raise ValueError(f"there is no approximate index for the plan {plan.kind}")
         lists, turned = self.lists, self._rotation @ query
         listed = lists.everything if among is None else among.listed(lists.listed)
         distances = lists.distances(turned)
         counts = lists.counts(listed)
         order = np.argsort(distances, kind="stable")
-        order = order[counts[order] > 0]
         covered = np.cumsum(counts[order])
-        if not len(covered) or covered[-1] != (self.rows if among is None else among.count):
+        total = self.rows if among is None else among.count
+        if covered[-1] != total:
             raise ValueError("the approximate index is damaged")
+        last = min(int(np.searchsorted(covered, known.first_of(k))), len(order) - 1)
+        expected = lists.sizes[order[: last + 1]].sum() / self.rows * total
+        if among is not None and covered[last] < _FAR * expected:
+            return self._exactly(query[np.newaxis], k, among.rows)[0]
+        there = counts[order] > 0
+        order, covered = order[there], covered[there]
 
-        def scan(some: NDArray[np.int64]) -> Found:
-            if plan.kind == FLAT:
+        def look(some: NDArray[np.int64]) -> Found:
+            passing = int(counts[some].sum())
+            if passing < _SPARSE * lists.sizes[some].sum():
                 rows = lists.passing(listed, some)
                 return self._exactly(query[np.newaxis], min(k, len(rows)), rows)[0]
-            bitmap: Faiss = faiss.IDSelectorBitmap
-            selector = None if among is None else bitmap(among.mask)
-            fetch = k * known.rerank
-            candidates = self._by_codes(turned, distances, some, fetch, selector)
+            fetch = min(k * known.rerank, passing)
+            candidates = self._by_codes(turned, distances[some], some, fetch, among)
             return self._rank(query, k, candidates)
 
         best: Found = np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32)
-        wanted = known.first * max(1, -(-k // NEAREST))
-        start = 0
+        start, wanted = 0, known.first_of(k)
         while start < len(order):
             stop = int(np.searchsorted(covered, wanted)) + 1
-            rows, similarities = scan(order[start:stop])
+            rows, similarities = look(order[start:stop])
             enough = len(best[0]) >= k and not (similarities > best[1][-1]).any()
             best = _merged(k, best, (rows, similarities))
             if enough:
                 break
-            start, wanted = stop, 2 * int(covered[min(stop, len(covered)) - 1])
+            start, wanted = stop, 2 * int(covered[min(stop, len(order)) - 1])
         if len(best[0]) < k:
             raise ValueError("the approximate index is damaged")
         return best
@@ -266,20 +225,19 @@ class Vectors:
         distances: NDArray[np.float32],
         lists: NDArray[np.int64],
         fetch: int,
-        selector: Faiss,
+        among: Selection | None,
     ) -> NDArray[np.int64]:
         """Return the rows in some lists whose codes are nearest, `fetch` at most."""
+        bitmap: Faiss = faiss.IDSelectorBitmap
+        params = faiss.IVFSearchParameters(
+            nprobe=len(lists),  # type: ignore[call-arg]  # keywords of SWIG's making
+            sel=None if among is None else bitmap(among.mask),
+        )
         found = np.empty(fetch, dtype=np.int64)
         rough = np.empty(fetch, dtype=np.float32)
-        chosen = np.ascontiguousarray(lists, dtype=np.int64)
-        coarse = np.ascontiguousarray(distances[lists])
-        params = faiss.IVFSearchParameters(nprobe=len(lists), sel=selector)  # type: ignore[call-arg]
-        arrays = (chosen, coarse, rough, found)
-        pointers = [faiss.swig_ptr(each) for each in arrays]
-        query = np.ascontiguousarray(turned)
-        inner(self._ivf).search_preassigned_c(
-            1, faiss.swig_ptr(query), fetch, *pointers, False, params
-        )
+        arrays = [np.ascontiguousarray(each) for each in (turned, lists, distances)]
+        query, *pointers = [faiss.swig_ptr(each) for each in (*arrays, rough, found)]
+        inner(self._ivf).search_preassigned_c(1, query, fetch, *pointers, False, params)
         rows: NDArray[np.int64] = found[found >= 0]
         if found.min() < -1 or (len(rows) and rows.max() >= self.rows):
             raise ValueError("the approximate index is damaged")
@@ -297,27 +255,3 @@ def _merged(k: int, one: Found, two: Found) -> Found:
     similarities = np.concatenate([one[1], two[1]])
     best = np.lexsort((rows, -similarities))[:k]
     return rows[best], similarities[best]
-
-
-def _parts(total: int, size: int) -> Iterator[tuple[int, int]]:
-    return ((start, min(start + size, total)) for start in range(0, total, size))
-
-
-def _only(rows: NDArray[np.int64] | None, start: int, stop: int) -> faiss.SearchParameters:
-    if rows is None:
-        selector: Faiss = faiss.IDSelectorRange(start, stop)
-    else:
-        # Ids are taken one by one; other selectors are asked about every row.
-        selector = faiss.IDSelectorArray(np.ascontiguousarray(rows[start:stop]))
-    # `sel` is a keyword of SWIG's making that FAISS's own stubs do not know.
-    return faiss.SearchParameters(sel=selector)  # type: ignore[call-arg]
-
-
-@cache
-def _threads() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-@cache
-def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(_threads(), "finetag-search")

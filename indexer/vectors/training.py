@@ -21,9 +21,7 @@ from indexer.vectors.search import Vectors
 FLAT_ROWS = 200_000
 """From here on exact search of all rows takes over 10 ms (two cores, 256 dimensions)."""
 
-_RERANK = 10
 _QUERIES = 50
-_FIRST = 1 << 8  # rows compared at first, at least
 _SAMPLE = 50  # vectors for each list; k-means gains little from more
 _BLOCK = 16_384  # rows
 _SEED = 0
@@ -102,7 +100,7 @@ def _retrained(sample: _Sample, previous: Path, trained: Approximation) -> _Made
         return None
     start = inner(old).quantizer.reconstruct_n(0, trained.nlist)
     centroids = _centroids(sample, trained.nlist, iterations=1, start=start)
-    return _best(sample, centroids, [trained.kind], trained.trained_rows, trained.first)
+    return _best(sample, centroids, [trained.kind], trained.trained_rows)
 
 
 def _centroids(
@@ -124,20 +122,18 @@ def _centroids(
     return coarse
 
 
-def _best(
-    sample: _Sample, coarse: Faiss, kinds: Sequence[str], trained_rows: int, first: int = _FIRST
-) -> _Made | None:
+def _best(sample: _Sample, coarse: Faiss, kinds: Sequence[str], trained_rows: int) -> _Made | None:
     """Fill an index of each kind; return the fastest that reaches the recall."""
     made = [_empty(sample, coarse, kind) for kind in kinds]
     _fill(sample, coarse, made)
     chosen = []
     for kind, ivf in zip(kinds, made, strict=True):
         index = faiss.IndexPreTransform(sample.rotation, ivf)
-        unmeasured = Approximation(kind, coarse.ntotal, first, _RERANK, 0, trained_rows, ())
+        unmeasured = Approximation(kind, coarse.ntotal, 0, 0, 0, trained_rows, ())
         if approximation := sample.probes.measured(index, unmeasured):
             chosen.append((index, approximation))
-    fastest = min((each.measured[-1].codes for _, each in chosen), default=0.0)
-    equals = [each for each in chosen if each[1].measured[-1].codes <= _TIE * fastest]
+    fastest = min((each.measured[-1].lists for _, each in chosen), default=0.0)
+    equals = [each for each in chosen if each[1].measured[-1].lists <= _TIE * fastest]
     return min(equals, key=lambda each: inner(each[0]).code_size, default=None)
 
 

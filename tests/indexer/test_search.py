@@ -13,20 +13,13 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
 from finetag_model.images import load_rgb, to_pixels
 from indexer import Index, build, cutoff
 from indexer.quantise import to_bytes
+from indexer.selection import Selection
 from indexer.vectors import Vectors, write_flat
-
-
-def brute_force(
-    vectors: NDArray[np.float32], query: NDArray[np.float32], k: int, rows: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    products = (vectors[rows].astype(np.float64) * query).sum(axis=1).astype(np.float32)
-    order = np.lexsort((rows, -products))[:k]
-    return rows[order], products[order]
+from tests.indexer.vectors import brute_force
 
 
 @settings(max_examples=150, deadline=None)
@@ -48,7 +41,8 @@ def test_search_equals_brute_force(
     path = tmp_path_factory.mktemp("vectors") / "visual.faiss"
     cut = int(random.integers(0, rows + 1))
     write_flat(path, dim, rows, (vectors[:cut], vectors[cut:]))
-    found, similarities = Vectors(path, rows, dim).search(queries, k, passing)
+    selected = None if passing is None else Selection.of(passing, rows)
+    found, similarities = Vectors(path, rows, dim).search(queries, k, selected)
 
     among = np.arange(rows) if passing is None else passing
     assert found.shape == similarities.shape == (len(queries), min(k, len(among)))
@@ -107,7 +101,7 @@ def test_matching_is_the_and_of_the_thresholds(
             matching = index.matching(positions)
             assert matching.dtype == np.int64
             assert matching.tolist() == expected
-            found, _ = index.search(query, 1000, matching)
+            found, _ = index.search(query, 1000, Selection.of(matching, 50))
             assert sorted(found[0].tolist()) == expected
 
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
@@ -281,18 +280,28 @@ class Terminal:
     stdin = type("Input", (), {"isatty": staticmethod(lambda: True)})
 
 
-def test_an_address_is_handed_on_as_it_is(
-    search: Search, query: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_url_is_fetched_once(
+    search: Search, query: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = []
 
-    def read(image: object, *_: object) -> Any:
-        asked.append(image)
-        return np.zeros((8, 8, 3), np.uint8)
+    def fetch(url: str, *, private: bool) -> bytes:
+        asked.append((url, private))
+        return query.read_bytes()
 
-    monkeypatch.setattr("retrieval.query.read_pixels", read)
-    value = value_of(search("https://example.org//a.jpg", "--json"))
-    assert value["query"] == "https://example.org//a.jpg" == asked[0]
+    monkeypatch.setattr("retrieval.fetch.fetch", fetch)
+    url, page = "https://example.org//a.png?key=secret", tmp_path / "a.html"
+    value = value_of(search(url, "--json", "--html", page))
+    assert value["query"] == url
+    assert value["hits"][0]["path"] == str(query)
+    assert asked == [(url, False)]
+    assert "secret" not in page.read_text()
+    assert search(url, "--private-urls").exit_code == 0
+    assert asked[1:] == [(url, True)]
+
+
+def test_a_url_of_a_private_address_is_refused(search: Search) -> None:
+    assert "127.0.0.1" in one_line(search("http://127.0.0.1:8000/a.png"), 2)
 
 
 def test_an_image_of_one_pixel(search: Search, tmp_path: Path) -> None:
