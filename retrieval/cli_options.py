@@ -116,7 +116,7 @@ def read_weight(text: str) -> float:
         raise UsageError(
             f"--weight takes a share from 0 to 1, as visual=0.7 or attributes=0.3, not {text!r}"
         )
-    return share if name.strip().lower() == "visual" else 1 - share
+    return share if name.strip().lower() == "visual" else round(1 - share, 12)
 
 
 def read_queries(texts: Sequence[str], *, private: bool = False) -> tuple[QueryImage, ...]:
