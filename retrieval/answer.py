@@ -34,7 +34,8 @@ class Explanation:
     Attributes:
         looks: what the likeness of the pictures adds to the score; None without a picture.
         attributes: what attributes say, those that say most first. The parts and `looks` add up
-            to the score; without a picture, the score is the product of the parts.
+            to the score; without a picture, the score is the product of the parts, where one of
+            several is enough that of the most probable alone.
     """
 
     looks: float | None

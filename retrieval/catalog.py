@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from finetag_model.embedder import Embedder, Runtime, load_embedder
+from finetag_model.embedder import Embedder, ModelInfo, Runtime, load_embedder
 from finetag_model.errors import CatalogueError
 from indexer import Index, find_index
 from retrieval.answer import Answer
@@ -127,7 +127,7 @@ class Catalog:
             CheckpointError: the model cannot be loaded.
         """
         request = Request(
-            images=several(image),  # type: ignore[arg-type]
+            images=several(image),
             where=where,
             limit=limit,
             like=ids(like),
@@ -172,6 +172,16 @@ class Catalog:
             for group, positions in vocabulary.groups.items()
         ]
 
+    def paths_of(self, ids: Iterable[int]) -> list[Path]:
+        """Return the files of images, absolute.
+
+        Raises:
+            UsageError: there is no image with an id.
+            CatalogueError: the index is damaged.
+        """
+        rows = [self.index.row_of(each) for each in ids]
+        return [record.absolute for record in self.index.images(rows)]
+
     def _target(self, request: Request, clock: Clock) -> Target | None:
         if not request.has_picture:
             return None
@@ -199,17 +209,25 @@ class Catalog:
         return made
 
     def _run(self, pixels: NDArray[np.uint8], clock: Clock) -> list[Target]:
-        made_with = self.index.manifest.model
         if self._embedder is None:
             with clock.stage("load"):
                 self._embedder = load_embedder(self._model, self._runtime)
-        model = self._embedder.model
-        if model.digest != made_with.digest:
-            raise CatalogueError(
-                f"the index was built with the model {made_with.name} "
-                f"({made_with.digest[:12]}), not with {model.name} ({model.digest[:12]}): "
-                "build it again, or name the other checkpoint with --model"
-            )
+        check_model(self.index, self._embedder.model)
         with clock.stage("embed"):
             result = self._embedder.embed(pixels)
         return [Target(*each) for each in zip(result.visual, result.scores, strict=True)]
+
+
+def check_model(index: Index, model: ModelInfo) -> None:
+    """See that a model is the one an index was built with.
+
+    Raises:
+        CatalogueError: it is another.
+    """
+    made_with = index.manifest.model
+    if model.digest != made_with.digest:
+        raise CatalogueError(
+            f"the index was built with the model {made_with.name} "
+            f"({made_with.digest[:12]}), not with {model.name} ({model.digest[:12]}): "
+            "build it again, or name the other checkpoint with --model"
+        )

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from finetag_model.errors import UsageError
 from indexer import Index, Selection
-from retrieval.ranking import check_field
+from retrieval.where import Names
 
 MOST_VALUES = 50
 """Of a field of texts, the most frequent values that are told."""
@@ -57,11 +56,10 @@ def facets(index: Index, among: Selection | None, names: Sequence[str]) -> tuple
 
 def _facets(index: Index, among: Selection | None, name: str) -> list[Facet]:
     vocabulary = index.manifest.vocabulary
-    try:
-        positions = vocabulary.group(name)
-    except UsageError:
-        check_field(index, name, "count")
-        return _of_field(index, among, name)
+    known, is_group = Names(vocabulary, index.columns).either(name)
+    if not is_group:
+        return _of_field(index, among, known)
+    positions = vocabulary.groups[known]
     masks = [index.mask(each) for each in positions]
     if among is not None:
         masks = [mask & among.mask for mask in masks]
@@ -69,9 +67,8 @@ def _facets(index: Index, among: Selection | None, name: str) -> list[Facet]:
     values = [vocabulary.value(each) for each in positions]
     some = np.bitwise_or.reduce(masks)
     images = int(np.bitwise_count(some).sum(dtype=np.int64))
-    group = vocabulary.names[positions[0]].partition("=")[0]
     pairs = tuple(zip(values, counts, strict=True))
-    return [Facet(group, "attribute", pairs, images, len(values))]
+    return [Facet(known, "attribute", pairs, images, len(values))]
 
 
 def _of_field(index: Index, among: Selection | None, name: str) -> list[Facet]:

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from finetag_model.errors import UsageError
 from indexer import Index
-from retrieval.ranking import Ranker, Ranking, Rows, check_field
+from retrieval.ranking import Ranker, Ranking, Rows
+from retrieval.where import Names
 
 Kept = tuple[NDArray[np.int64], NDArray[np.int64]]
 """Places in a ranking that are shown, and how many others each stands for."""
@@ -93,21 +93,20 @@ class Groups:
         """
         self._rows = rows
         vocabulary = index.manifest.vocabulary
-        try:
-            positions = vocabulary.group(name)
-        except UsageError:
-            check_field(index, name, "group by")
-            numbers = index.columns.numbers(name)[rows]
-            texts, codes = index.columns.texts(name)
+        known, is_group = Names(vocabulary, index.columns).either(name)
+        if is_group:
+            positions = vocabulary.groups[known]
+            scores = np.stack([index.scores(each)[rows] for each in positions])
+            self._labels: list[str | float | None] = [vocabulary.value(at) for at in positions]
+            self._groups = scores.argmax(axis=0)
+        else:
+            numbers = index.columns.numbers(known)[rows]
+            texts, codes = index.columns.texts(known)
             different, of_numbers = np.unique(numbers, return_inverse=True)  # NaN is one of them
             labels = [None if np.isnan(each) else float(each) for each in different]
-            self._labels: list[str | float | None] = [*labels, *texts]
+            self._labels = [*labels, *texts]
             coded = codes[rows]
             self._groups = np.where(coded >= 0, coded + len(labels), of_numbers)
-        else:
-            scores = np.stack([index.scores(each)[rows] for each in positions])
-            self._labels = [vocabulary.value(each) for each in positions]
-            self._groups = scores.argmax(axis=0)
         self._sizes = np.bincount(self._groups, minlength=len(self._labels))
 
     def keep(self, rows: Rows) -> Kept:

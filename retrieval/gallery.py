@@ -9,6 +9,7 @@ import base64
 import io
 import os
 import re
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -20,20 +21,29 @@ from finetag_model.errors import FineTagError, ImageError, UsageError
 from finetag_model.files import replacing
 from finetag_model.images import load_rgb
 from retrieval.answer import Answer
-from retrieval.listing import summary
-from retrieval.query import QueryImage, as_source, name_of
+from retrieval.listing import MOST_TELLING, label_of, shows_score, summary, told
+from retrieval.query import QueryImage, as_source, cropped, name_of
+from retrieval.request import Crop, several
 
 THUMBNAIL = 400
 """Longest side of an embedded picture in pixels: a card's width on a display of high density."""
 
 
-def write_gallery(path: Path, answer: Answer, query: QueryImage | None = None) -> None:
-    """Write the page of an answer, replacing the file in one step.
+def write_gallery(
+    path: Path,
+    answer: Answer,
+    queries: QueryImage | Sequence[QueryImage] = (),
+    *,
+    like: Sequence[Path] = (),
+    unlike: Sequence[Path] = (),
+    crop: Crop | None = None,
+) -> None:
+    """Write the page of an answer, replacing the file in one step; see `render_gallery`.
 
     Raises:
         FineTagError: the file cannot be written.
     """
-    page = render_gallery(answer, query)
+    page = render_gallery(answer, queries, like=like, unlike=unlike, crop=crop)
     target = path.resolve()  # a link stays a link
     try:
         if target.exists() and not target.is_file():
@@ -47,29 +57,49 @@ def write_gallery(path: Path, answer: Answer, query: QueryImage | None = None) -
         ) from None
 
 
-def render_gallery(answer: Answer, query: QueryImage | None = None) -> str:
+def render_gallery(
+    answer: Answer,
+    queries: QueryImage | Sequence[QueryImage] = (),
+    *,
+    like: Sequence[Path] = (),
+    unlike: Sequence[Path] = (),
+    crop: Crop | None = None,
+) -> str:
     """Return the page of an answer as self-contained HTML.
 
     Args:
         answer: what was found.
-        query: the image that was searched with, to be shown at the top.
+        queries: the images that were searched with, to be shown at the top.
+        like: files of the index that were searched with.
+        unlike: those that hits shall not be like.
+        crop: the part of the queries that was meant.
     """
     return _template().render(
         answer=answer,
         summary=summary(answer),
-        query=None if query is None else _query(query),
+        queries=[
+            *(_query(each, crop) for each in several(queries)),
+            *(_query(each) for each in like),
+        ],
+        unlike=[_query(each) for each in unlike],
         pictures=[_thumbnail(hit.path) for hit in answer.hits],
+        shows_score=shows_score(answer),
+        facets=[(facet, told(facet)) for facet in answer.facets],
+        most_telling=MOST_TELLING,
     )
 
 
-def _query(image: QueryImage) -> dict[str, str | None]:
-    return {"name": name_of(image), "picture": _thumbnail(image)}
+def _query(image: QueryImage, crop: Crop | None = None) -> dict[str, str | None]:
+    return {"name": name_of(image), "picture": _thumbnail(image, crop)}
 
 
-def _thumbnail(image: QueryImage) -> str | None:
+def _thumbnail(image: QueryImage, crop: Crop | None = None) -> str | None:
     """Return a small JPEG as a data URI, or None if the image cannot be read."""
     try:
-        picture = load_rgb(as_source(image), at_least=THUMBNAIL)
+        if crop is None:
+            picture = load_rgb(as_source(image), at_least=THUMBNAIL)
+        else:
+            picture = cropped(load_rgb(as_source(image)), crop)
     except (ImageError, UsageError):  # the latter, if a URL no longer leads to a public address
         return None
     picture.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS)
@@ -88,6 +118,7 @@ def _template() -> Template:
         lstrip_blocks=True,
     )
     environment.filters["breakable"] = _breakable
+    environment.filters["label"] = label_of
     return environment.get_template("gallery.html")
 
 

@@ -12,11 +12,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from finetag_model.errors import UsageError
-from finetag_model.nearest import nearest
 from indexer import Index, Plan, Selection
 from retrieval.target import Target
-from retrieval.where import Filter, log_probability
+from retrieval.where import Filter, Names, log_probability
 
 Rows = NDArray[np.int64]
 
@@ -128,38 +126,44 @@ def attribute_weights(
     return positions, weights / weights.sum()
 
 
-def sorted_by(index: Index, ranking: Ranking, sort: str) -> Ranking:
+def order_by(index: Index, rows: Rows, sort: str) -> NDArray[np.int64]:
     """Order rows by an imported field, numbers before texts; those without it come last.
 
     Args:
         index: the index.
-        ranking: the rows; equals keep their order.
-        sort: the field's name; after a `-`, the greatest comes first.
+        rows: int64 (n,); equals keep their order.
+        sort: the field's name, as `sort_field` takes it.
+
+    Returns:
+        int64 (n,), the places of the rows in their new order.
 
     Raises:
         UsageError: no image has such a field.
     """
-    name, sign = (sort[1:], -1) if sort.startswith("-") else (sort, 1)
+    name, is_descending = sort_field(index, sort)
+    sign = -1 if is_descending else 1
     columns = index.columns
-    check_field(index, name, "sort by")
-    numbers = columns.numbers(name)[ranking.rows]
-    codes = columns.texts(name)[1][ranking.rows]
+    numbers = columns.numbers(name)[rows]
+    codes = columns.texts(name)[1][rows]
     is_number, is_text = ~np.isnan(numbers), codes >= 0
     keys = [
         np.where(is_text, sign * codes, 0),
         np.where(is_number, sign * numbers, 0.0),
         np.where(is_number, 0, np.where(is_text, 1, 2)),
     ]
-    return ranking.only(np.lexsort(keys))
+    return np.lexsort(keys)
 
 
-def check_field(index: Index, name: str, what_for: str) -> None:
-    """See that an index has an imported field.
+def sort_field(index: Index, sort: str) -> tuple[str, bool]:
+    """Return the field that is meant, as it was imported, and whether the greatest comes first.
+
+    Args:
+        index: the index.
+        sort: the field's name, after a `-` if the greatest comes first.
 
     Raises:
-        UsageError: it has not; the message names the nearest ones.
+        UsageError: no image has such a field.
     """
-    known = index.columns.names
-    if name not in known:
-        near = ", ".join(nearest(name, known)) or "none was imported"
-        raise UsageError(f"there is no field {name!r} to {what_for}; nearest: {near}")
+    names = Names(index.manifest.vocabulary, index.columns)
+    is_descending = sort.startswith("-") and names.field(sort) is None
+    return names.known_field(sort[1:] if is_descending else sort), is_descending

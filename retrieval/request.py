@@ -62,8 +62,8 @@ class Request:
         return bool(self.images or self.like)
 
 
-def several(value: object) -> tuple[object, ...]:
-    """Return one thing, several or none as a tuple; text, bytes and pictures are one thing."""
+def several(value: QueryImage | Sequence[QueryImage] | None) -> tuple[QueryImage, ...]:
+    """Return one image, several or none as a tuple; text and bytes are one."""
     if value is None:
         return ()
     if isinstance(value, Sequence) and not isinstance(value, str | bytes):

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from finetag_model.errors import UsageError
-from indexer import Index, Plan
+from indexer import Index, Plan, Selection
 from retrieval.answer import Answer, Explanation, Hit
 from retrieval.clock import Clock
 from retrieval.cursor import Cursor, fingerprint
@@ -25,11 +25,12 @@ from retrieval.ranking import (
     Rows,
     by_looks_and_attributes,
     by_probability,
-    sorted_by,
+    order_by,
+    sort_field,
 )
 from retrieval.request import Request
 from retrieval.target import Target
-from retrieval.where import named_positions, read_where, select, why_empty
+from retrieval.where import Names, named_positions, read_where, select, why_empty
 
 
 class Search:
@@ -45,9 +46,11 @@ class Search:
         self._tree = read_where(request.where, index.manifest.vocabulary, index.columns)
         if self._tree is None and not request.has_picture:
             raise UsageError("nothing to search for: give an image, an attribute, or both")
+        self._check_names()
         with clock.stage("filter"):
             self._among = None if self._tree is None else select(self._tree, index)
             self._total = index.rows if self._among is None else self._among.count
+        self._shown = self._among
 
     def answer(self, target: Target | None) -> Answer:
         """Answer for a target, or for the filter alone."""
@@ -61,6 +64,7 @@ class Search:
         if request.cursor is not None:
             before = Cursor.read(request.cursor, index.manifest.generation, search)
         start = before.shown if before else 0
+        self._shown = self._without(target)
         with self._clock.stage("search"):
             ranker = self._ranker(target, start + request.limit + 1)
             found = self._fold(ranker, start + request.limit + 1, before)
@@ -70,7 +74,7 @@ class Search:
         if goes_on and not self._orders_a_page:
             last = (int(page.ranking.rows[-1]), float(page.ranking.scores[-1]))
             following = Cursor(index.manifest.generation, start + len(hits), *last, search)
-        return self._answer(hits, ranker.plan, self._hidden(target), following)
+        return self._answer(hits, ranker.plan, following)
 
     def answers(self, targets: Sequence[Target]) -> list[Answer]:
         """Answer for each of several targets, by one search of the vectors."""
@@ -82,7 +86,7 @@ class Search:
         answers = []
         for target, ranking in zip(targets, rankings, strict=True):
             found = Folded(ranking, np.zeros(len(ranking.rows), dtype=np.int64))
-            answers.append(self._answer(self._hits(found, target, 0), plan, 0, None))
+            answers.append(self._answer(self._hits(found, target, 0), plan, None))
         return answers
 
     @property
@@ -90,6 +94,15 @@ class Search:
         """Whether the field orders the best hits, and not all that pass."""
         request = self._request
         return request.sort is not None and request.has_picture and request.min_score is None
+
+    def _check_names(self) -> None:
+        """See that there is what is sorted, grouped and counted by: a mistake costs no network."""
+        index, request = self._index, self._request
+        names = Names(index.manifest.vocabulary, index.columns)
+        for name in (*(request.facets or ()), *filter(None, [request.group_by])):
+            names.either(name)
+        if request.sort is not None:
+            sort_field(index, request.sort)
 
     def _rows(self) -> Rows:
         return np.arange(self._index.rows) if self._among is None else self._among.rows
@@ -106,17 +119,18 @@ class Search:
             everything = request.sort is not None and request.min_score is not None
             plan = Plan() if everything else index.plan(self._total, number)
             ranker = ByLooks(index, target, self._among, plan)
-        if request.sort is None:
+        if request.sort is None or self._orders_a_page:
             return ranker
-        ranking = self._high(ranker.top(request.limit if self._orders_a_page else self._total))
-        return Ordered(sorted_by(index, ranking, request.sort), ranker.plan)
+        ranking = self._high(ranker.top(self._total))
+        return Ordered(ranking.only(order_by(index, ranking.rows, request.sort)), ranker.plan)
 
     def _fold(self, ranker: Ranker, number: int, before: Cursor | None) -> Folded:
         index, request = self._index, self._request
         if request.dedup:
             return fold(ranker, number, self._total, unlike(index))
         if request.group_by is not None:
-            self._groups = Groups(index, request.group_by, self._rows())
+            rows = np.arange(index.rows) if self._shown is None else self._shown.rows
+            self._groups = Groups(index, request.group_by, rows)
             return fold(ranker, number, self._total, self._groups.keep)
         return unfolded(ranker, number)
 
@@ -138,8 +152,10 @@ class Search:
                 keep[: before.shown] = False
         places = np.flatnonzero(keep)
         shown = places[: self._request.limit]
-        page = Folded(found.ranking.only(shown), found.others[shown])
-        return page, len(places) > len(shown)
+        goes_on = len(places) > len(shown)
+        if self._orders_a_page:
+            shown = shown[order_by(self._index, rows[shown], self._request.sort or "")]
+        return Folded(found.ranking.only(shown), found.others[shown]), goes_on
 
     def _hits(self, page: Folded, target: Target | None, start: int) -> tuple[Hit, ...]:
         index, request = self._index, self._request
@@ -182,26 +198,26 @@ class Search:
             for i, record in enumerate(index.images(rows))
         )
 
-    def _hidden(self, target: Target | None) -> int:
-        """Return how many of the rows that pass are those that were searched with."""
-        if target is None:
-            return 0
-        rows = set(target.rows)
+    def _without(self, target: Target | None) -> Selection | None:
+        """Return what passes without what was searched with: that is counted, and may be a hit."""
+        if target is None or not target.rows:
+            return self._among
         if self._among is None:
-            return len(rows)
-        mask = self._among.mask
-        return sum(int(mask[row >> 3] >> (row & 7) & 1) for row in rows)
+            passing = np.ones(self._index.rows, dtype=np.bool_)
+        else:
+            mask = self._among.mask
+            passing = np.unpackbits(mask, count=self._index.rows, bitorder="little").view(np.bool_)
+        passing[list(target.rows)] = False
+        return Selection(np.packbits(passing, bitorder="little"))
 
-    def _answer(
-        self, hits: tuple[Hit, ...], plan: Plan, hidden: int, following: Cursor | None
-    ) -> Answer:
+    def _answer(self, hits: tuple[Hit, ...], plan: Plan, following: Cursor | None) -> Answer:
         index, tree = self._index, self._tree
         vocabulary = index.manifest.vocabulary
         counted: tuple[Facet, ...] = ()
         if self._request.facets is not None:
             with self._clock.stage("facets"):
-                counted = facets(index, self._among, self._request.facets)
-        total = self._total - hidden
+                counted = facets(index, self._shown, self._request.facets)
+        total = index.rows if self._shown is None else self._shown.count
         scope = f"all {index.rows:,}" if tree is None else f"{self._total:,} of {index.rows:,}"
         is_exact = plan == Plan()
         loss = "" if is_exact else f" (recall@10 {plan.recall:.3f} when measured)"

@@ -6,6 +6,7 @@
 from retrieval.where.build import Attr, Field
 from retrieval.where.evaluate import passing, select
 from retrieval.where.json_form import to_json
+from retrieval.where.names import Names
 from retrieval.where.ranking import log_probability, named_positions
 from retrieval.where.reading import Where, read_where
 from retrieval.where.reasons import why_empty
@@ -15,6 +16,7 @@ __all__ = [
     "Attr",
     "Field",
     "Filter",
+    "Names",
     "Where",
     "log_probability",
     "named_positions",

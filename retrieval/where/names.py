@@ -99,6 +99,19 @@ class Names:
             raise self.unknown(name, "field")
         return known
 
+    def either(self, name: str) -> tuple[str, bool]:
+        """Return the group or else the field that is meant, and whether it is a group.
+
+        Raises:
+            WhereError: there is neither.
+        """
+        group, field = self.group(name), self.field(name)
+        if group is not None:
+            return group, True
+        if field is None:
+            raise self.unknown(name)
+        return field, False
+
     def unknown(self, name: object, kind: str = "attribute or field") -> WhereError:
         """Return what to say of a name that is neither, or not of the kind that is needed."""
         what = f"unknown {kind} {shown(name)}"

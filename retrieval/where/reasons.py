@@ -6,7 +6,6 @@ from itertools import combinations
 
 from finetag_model.console import printable
 from indexer import Index, Mask
-from indexer.report import count as counted
 from retrieval.where.evaluate import count, passing
 from retrieval.where.tree import And, Filter, Not, Or
 
@@ -31,7 +30,7 @@ def why_empty(tree: Filter | None, index: Index) -> str:
     apart = _apart(masks)
     if len(apart) > _MOST:
         return f"each of the {len(apart)} conditions is found, but never all in one image"
-    alone = [f"{_text(term)} ({counted(count(masks[term]), 'image')})" for term in apart]
+    alone = [f"{_text(term)} ({_images(count(masks[term]))})" for term in apart]
     return f"{' and '.join(alone)} are found, but never in one image"
 
 
@@ -54,3 +53,7 @@ def _apart(masks: dict[Filter, Mask]) -> list[Filter]:
 
 def _text(term: Filter) -> str:
     return printable(f"({term})" if isinstance(term, And | Or) else str(term))
+
+
+def _images(number: int) -> str:
+    return "1 image" if number == 1 else f"{number:,} images"

@@ -30,6 +30,7 @@ once_built = settings(
 )
 filters = st.lists(st.sampled_from(NAMES), max_size=3)
 limits = st.integers(1, 80)
+SLOW = {"torch", "onnxruntime", "faiss", "PIL", "sqlalchemy", "pyarrow", "scipy", "jinja2"}
 halves = st.tuples(*[st.tuples(*[st.integers(0, 255)] * 3)] * 2)
 
 
@@ -276,8 +277,10 @@ def test_attributes_are_counted_as_the_filter_counts(catalog: Catalog) -> None:
 def test_a_search_by_attribute_imports_no_network_and_no_vectors(index_dir: Path) -> None:
     code = (
         "import sys; from retrieval import Catalog;"
-        f"assert Catalog.open({str(index_dir)!r}).search(where='upper=red').hits;"
-        "print(*{'torch', 'onnxruntime', 'faiss', 'jinja2'} & set(sys.modules))"
+        f"catalog = Catalog.open({str(index_dir)!r});"
+        "assert catalog.search(where='upper=red', facets=(), group_by='lower', explain=True).hits;"
+        "assert catalog.search(where='upper=red AND upper=blue').reason;"
+        f"print(*{SLOW} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""

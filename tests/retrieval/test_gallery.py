@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from PIL import Image
 from finetag_model.errors import FineTagError
 from indexer import Index, build
 from retrieval import Catalog
+from retrieval.facets import Facet
 from retrieval.gallery import THUMBNAIL, render_gallery, write_gallery
 
 
@@ -162,3 +164,69 @@ def test_a_place_that_cannot_be_written(catalog: Catalog, tmp_path: Path, target
     with pytest.raises(FineTagError, match="--html"):
         write_gallery(tmp_path / target, answer)
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_score_group_and_near_duplicates_are_on_the_card(catalog: Catalog, root: Path) -> None:
+    query = root / "red" / "red_blue.png"
+    answer = catalog.search(query, weight=0.5, group_by="upper", limit=2)
+    hits = tuple(replace(hit, near_duplicates=3) for hit in answer.hits)
+    text = Page(render_gallery(replace(answer, hits=hits), query)).text
+    for hit in answer.hits:
+        assert f"score {hit.score:.3f}" in text
+        assert f"similarity {hit.similarity:.3f}" in text
+        assert f"{hit.group} and {hit.grouped} more" in text
+    assert text.count("+3 that look the same") == 2
+    plain = Page(render_gallery(catalog.search(query), query)).text
+    assert not [word for word in ("score", "more", "the same", "query hit") if word in plain]
+
+
+def test_an_explanation_has_bars_of_query_and_hit(catalog: Catalog, root: Path) -> None:
+    query = root / "red" / "red_blue.png"
+    html = render_gallery(catalog.search(query, limit=3, explain=True), query)
+    assert html.count('<span class="bar query"') == 3 * 2  # red above, blue below
+    assert "upper red 99 100%" in Page(html).text
+    html = render_gallery(catalog.search(where="upper=red", limit=3, explain=True))
+    assert '<span class="bar query"' not in html
+    assert Page(html).text.count("Probability upper red") == 3
+
+
+def test_facets_stand_at_the_top_the_most_frequent_first(catalog: Catalog) -> None:
+    answer = catalog.search(where="upper=red", facets=["lower"])
+    page = Page(render_gallery(answer))
+    (facet,) = answer.facets
+    first = max(facet.values, key=lambda pair: pair[1])
+    heading = f"What there is among {answer.total} matches lower {first[0]} {first[1]}"
+    assert heading in page.text
+    assert page.text.index("What there is") < page.text.index("red_blue.png")
+    assert "<details" not in render_gallery(catalog.search(where="upper=red"))
+    many = replace(answer, facets=answer.facets * 7)
+    assert '<details class="facets">' in render_gallery(many)  # not open
+
+
+def test_hostile_values_are_only_text(catalog: Catalog) -> None:
+    evil = "<script>"
+    answer = catalog.search(where="upper=red", limit=1)
+    hit = replace(answer.hits[0], group=evil)
+    facet = Facet(evil, "text", ((evil, 1),), 1, 1)
+    page = Page(render_gallery(replace(answer, hits=(hit,), facets=(facet,))))
+    assert "script" not in page.tags
+    assert page.text.count(evil) == 3
+
+
+def test_several_queries_and_what_hits_are_not_like(catalog: Catalog, root: Path) -> None:
+    files = [root / "red" / "red_blue.png", root / "mixed_00.png"]
+    answer = catalog.search(files, like=1, unlike=2, where="upper=red")
+    ours = {"like": catalog.paths_of([1]), "unlike": catalog.paths_of([2])}
+    page = Page(render_gallery(answer, files, **ours))
+    alts = [image["alt"] for image in page.images[:5]]
+    assert alts[:4] == [*["The query image"] * 3, "Not like this image"]
+    assert f"not like {ours['unlike'][0].name}" in page.text
+    assert "Images like these but not like the faded one, with upper red" in page.text
+
+
+def test_the_part_that_was_meant_is_shown(catalog: Catalog, root: Path) -> None:
+    query = root / "red" / "red_blue.png"
+    answer = catalog.search(query, crop=(0, 12, 16, 12))
+    page = Page(render_gallery(answer, query, crop=(0, 12, 16, 12)))
+    assert decoded(page.images[0]["src"]).size == (16, 12)
+    assert decoded(page.images[1]["src"]).size == (32, 24)
