@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property, reduce
 from pathlib import Path
-from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from finetag_model.errors import CatalogueError, UsageError
 from indexer.approximation import Plan
+from indexer.arrays import mapped
 from indexer.columns import Columns
 from indexer.layout import BUILD, Pointer, damaged, generation_dir, hold, is_index
 from indexer.manifest import (
@@ -40,9 +41,6 @@ from indexer.selection import Mask, Selection
 
 if TYPE_CHECKING:
     from indexer.vectors import Vectors
-
-# NumPy reads headers by `ast`, which up to Python 3.11.7 fails in several threads at a time.
-_parsing = Lock()
 
 
 class Index:
@@ -73,11 +71,11 @@ class Index:
         self.manifest = Manifest.load(folder, pointer.manifest)
         self.root = self.manifest.root
         rows, attributes = self.manifest.rows, len(self.manifest.vocabulary)
-        self._ids = _mapped(folder / IMAGE_IDS, np.int64, (rows,))
-        self._scores = _mapped(folder / SCORES, np.uint8, (attributes, rows))
-        self._masks = _mapped(folder / MASKS, np.uint8, (attributes, (rows + 7) // 8))
-        self._perceptual = _mapped(folder / PERCEPTUAL, np.uint8, (rows, HASH_BYTES))
-        offsets = _mapped(folder / OFFSETS, np.int64, (rows + 1,))
+        self._ids = mapped(folder / IMAGE_IDS, np.int64, (rows,))
+        self._scores = mapped(folder / SCORES, np.uint8, (attributes, rows))
+        self._masks = mapped(folder / MASKS, np.uint8, (attributes, (rows + 7) // 8))
+        self._perceptual = mapped(folder / PERCEPTUAL, np.uint8, (rows, HASH_BYTES))
+        offsets = mapped(folder / OFFSETS, np.int64, (rows + 1,))
         lines = np.memmap(folder / RECORDS, np.uint8, mode="r")
         self._listed_masks: dict[int, Mask] = {}
         self._records = Records(np.asarray(lines), offsets, self.root)
@@ -199,10 +197,8 @@ class Index:
         if vectors.ndim != 2 or vectors.shape[1] != dim:
             raise ValueError(f"vectors of shape {vectors.shape}, but the index needs (Q, {dim})")
         opened = self._vectors
-        try:
+        with self._sound_lists():
             return opened.search(vectors, k, among, plan)
-        except ValueError as error:
-            raise damaged(self._index_dir, f"{IVF}: {error}") from error
 
     def similarities(
         self, vector: NDArray[np.float32], rows: NDArray[np.int64]
@@ -218,10 +214,21 @@ class Index:
 
     def in_lists(self, mask: Mask) -> Mask:
         """Bring a mask into the order of the inverted lists; only if there are some."""
-        try:
-            return self._vectors.lists.listed(mask)
-        except ValueError as error:
-            raise damaged(self._index_dir, f"{IVF}: {error}") from error
+        opened = self._vectors
+        with self._sound_lists():
+            return opened.lists.listed(mask)
+
+    def preload(self) -> None:
+        """Bring what searches read into memory, all of it; for a process that searches for long.
+
+        Raises:
+            CatalogueError: the files of the vectors are damaged or gone.
+        """
+        opened = self._vectors
+        with self._sound_lists():
+            opened.preload()
+        for array in (self._masks, self._scores):
+            array[:, :: 1 << 12].max(initial=0)
 
     def images(self, rows: Iterable[int]) -> list[ImageRecord]:
         """Return the records of these rows, in their order.
@@ -266,6 +273,13 @@ class Index:
         """
         return Columns(self.folder / FIELDS, self.rows, self._index_dir)
 
+    @contextmanager
+    def _sound_lists(self) -> Iterator[None]:
+        try:
+            yield
+        except ValueError as error:
+            raise damaged(self._index_dir, f"{IVF}: {error}") from error
+
     @cached_property
     def _vectors(self) -> Vectors:
         from indexer.vectors import Vectors  # noqa: PLC0415  (brings FAISS)
@@ -294,16 +308,3 @@ def _pointer(index_dir: Path) -> Pointer:
             f"the index {index_dir} was never finished, or is of an earlier FineTag; run '{BUILD}'"
         )
     raise CatalogueError(f"there is no index in {index_dir}; make one with '{BUILD}'")
-
-
-def _mapped(path: Path, dtype: type[np.generic], shape: tuple[int, ...]) -> NDArray[Any]:
-    try:
-        with _parsing:
-            array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except OSError:  # not damage, but a file that is gone or may not be read
-        raise
-    except Exception as error:  # numpy's header parser raises nearly anything on damaged data
-        raise ValueError(f"{path.name} cannot be read") from error
-    if array.dtype != dtype or array.shape != shape:
-        raise ValueError(f"{path.name} does not hold what the manifest announces")
-    return np.asarray(array)

@@ -57,8 +57,9 @@ class FineTag:
                 pass
 
     def open(self, folder: Path, data: Data) -> None:
-        """Open the index."""
+        """Open the index, and bring it into memory as the engines that do not map files do."""
         self._index = Index.open(folder / "index")
+        self._index.preload()
         self._positions = _positions(self._index.manifest.model)[: len(data.tags)]
 
     def search(

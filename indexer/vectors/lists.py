@@ -20,6 +20,7 @@ class Lists:
     Attributes:
         centroids: float32 (nlist, D).
         sizes: int64 (nlist,), how many rows are in each list.
+        of: int32 (rows,), the list of each row.
     """
 
     def __init__(self, centroids: NDArray[np.float32], rows: Sequence[NDArray[np.int64]]) -> None:
@@ -42,6 +43,8 @@ class Lists:
         once = np.bincount(np.clip(self._order[at], -1, self.total) + 1, minlength=self.total + 2)
         if once[0] or once[-1] or not (once[1:-1] == 1).all():
             raise ValueError("its lists do not hold each row once")
+        self.of = np.empty(self.total, dtype=np.int32)
+        self.of[self._order[at]] = np.repeat(np.arange(len(sizes)), sizes)
         self.everything = self.listed(np.packbits(np.ones(self.total, np.uint8), bitorder="little"))
 
     def listed(self, mask: Mask) -> Mask:

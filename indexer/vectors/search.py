@@ -24,6 +24,8 @@ _ROUNDING = 1e-5
 _SPARSE = 0.1
 """Share of the rows in lists below which those that pass are compared by their vectors; codes,
 which lie side by side, are read ten times as fast."""
+_PAGE = 1024
+"""Floats, or bytes of codes, between two that are touched."""
 _FAR = 0.05
 """Share of the rows expected to pass near a query below which a filter is about what is far."""
 
@@ -79,6 +81,16 @@ class Vectors:
         """Return the similarity of each of these rows to a query; float32 (number of rows,)."""
         blocks = [self.take(rows[start:stop]) @ query for start, stop in parts(len(rows), BLOCK)]
         return np.concatenate(blocks) if blocks else np.empty(0, dtype=np.float32)
+
+    def preload(self) -> None:
+        """Touch every page of what is mapped, so that no search waits for one."""
+        faiss.rev_swig_ptr(self._flat.get_xb(), self.rows * self.dim)[::_PAGE].max(initial=0)
+        if self._ivf is None:
+            return
+        ivf, stored = inner(self._ivf), inner(self._ivf).invlists
+        for each in np.flatnonzero(self.lists.sizes).tolist():
+            size = stored.list_size(each) * ivf.code_size
+            faiss.rev_swig_ptr(stored.get_codes(each), size)[::_PAGE].max()
 
     @cached_property
     def lists(self) -> Lists:
@@ -166,10 +178,10 @@ class Vectors:
     ) -> Found:
         """Compare the rows that pass in the lists nearest to the query, until no more are better.
 
-        The first look is at as many rows as were found to be enough, each further one at as many
-        as all before; it ends with the one that changes nothing. Where a filter lets next to
-        nothing near the query pass, the best of the rest are about equally far from it, in lists
-        on all sides: then all that pass are compared.
+        Looked at are first twice as many rows as were found to be enough, then as many as all
+        before, again and again, until the later half has none of the best. Where a filter lets
+        next to nothing near the query pass, the best of the rest are about equally far from it,
+        in lists on all sides: then all that pass are compared.
         """
         known = self.approximation
         if known is None or plan.kind != known.kind:
@@ -189,6 +201,8 @@ class Vectors:
             return self._exactly(query[np.newaxis], k, among.rows)[0]
         there = counts[order] > 0
         order, covered = order[there], covered[there]
+        rank = np.zeros(len(counts), dtype=np.int64)
+        rank[order] = np.arange(len(order))
 
         def look(some: NDArray[np.int64]) -> Found:
             passing = int(counts[some].sum())
@@ -200,15 +214,14 @@ class Vectors:
             return self._rank(query, k, candidates)
 
         best: Found = np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32)
-        start, wanted = 0, known.first_of(k)
+        start, half = 0, int(np.searchsorted(covered, known.first_of(k))) + 1
         while start < len(order):
-            stop = int(np.searchsorted(covered, wanted)) + 1
-            rows, similarities = look(order[start:stop])
-            enough = len(best[0]) >= k and not (similarities > best[1][-1]).any()
-            best = _merged(k, best, (rows, similarities))
-            if enough:
+            seen = int(covered[min(half, len(order)) - 1])
+            stop = int(np.searchsorted(covered, 2 * seen)) + 1
+            best = _merged(k, best, look(order[start:stop]))
+            if len(best[0]) == k and rank[lists.of[best[0]]].max() < half:
                 break
-            start, wanted = stop, 2 * int(covered[min(stop, len(order)) - 1])
+            start = half = stop
         if len(best[0]) < k:
             raise ValueError("the approximate index is damaged")
         return best
@@ -244,8 +257,13 @@ class Vectors:
         return rows
 
     def _rank(self, query: NDArray[np.float32], k: int, candidates: NDArray[np.int64]) -> Found:
-        vectors = self.take(candidates).astype(np.float64)
-        exact = (vectors * query).sum(axis=1).astype(np.float32)
+        vectors = self.take(candidates)
+        if len(candidates) > 2 * k:
+            rough = vectors @ query
+            least = np.partition(rough, len(rough) - k)[len(rough) - k]
+            near = rough >= least - 2 * _ROUNDING
+            candidates, vectors = candidates[near], vectors[near]
+        exact = (vectors.astype(np.float64) * query).sum(axis=1).astype(np.float32)
         best = np.lexsort((candidates, -exact))[:k]
         return candidates[best], exact[best]
 

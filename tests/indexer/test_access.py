@@ -25,7 +25,7 @@ READ = """
 import os, sys
 from pathlib import Path
 import numpy as np
-import faiss, indexer.index, mmap, sqlalchemy.dialects.sqlite  # while this may still read them
+import indexer.index, indexer.vectors, mmap, sqlalchemy.dialects.sqlite  # while this may still read them
 if os.getuid() == 0:
     os.setuid(int(sys.argv[2]))
 from indexer import Index
