@@ -26,7 +26,7 @@ _SPARSE = 0.1
 which lie side by side, are read ten times as fast."""
 _PAGE = 1024
 """Floats, or bytes of codes, between two that are touched."""
-_FAR = 0.05
+_FAR = 0.1
 """Share of the rows expected to pass near a query below which a filter is about what is far."""
 
 
