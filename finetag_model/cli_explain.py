@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from finetag_model.console import Command, model_option
-from finetag_model.errors import FineTagError, UsageError
-from finetag_model.files import replacing
+from finetag_model.errors import UsageError
+from finetag_model.files import plain_write_errors, replacing
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -58,11 +57,5 @@ def main(image: Path, attributes: tuple[str, ...], output: Path, model: Path | N
 
 
 def _write(picture: Image.Image, path: Path) -> None:
-    try:
-        with replacing(path) as partial:
-            picture.save(partial, format="PNG")
-    except OSError as error:
-        raise FineTagError(
-            f"cannot write {path}: {os.strerror(error.errno or 0).lower()}; "
-            "name another place with --output"
-        ) from None
+    with plain_write_errors(path, "name another place with --output"), replacing(path) as partial:
+        picture.save(partial, format="PNG")

@@ -6,9 +6,12 @@ cut, has its own way in `indexer`.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from finetag_model.errors import FineTagError
 
 
 @contextmanager
@@ -28,3 +31,21 @@ def replacing(path: Path) -> Iterator[Path]:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def plain_write_errors(path: Path, advice: str) -> Iterator[None]:
+    """Turn what goes wrong with writing a file into one line for users.
+
+    Args:
+        path: the file.
+        advice: what to do about it.
+
+    Raises:
+        FineTagError: the file cannot be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        reason = os.strerror(error.errno or 0).lower()
+        raise FineTagError(f"cannot write {path}: {reason}; {advice}") from None

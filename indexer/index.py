@@ -140,7 +140,7 @@ class Index:
 
     def matching(self, positions: Sequence[int]) -> NDArray[np.int64]:
         """Return the rows, ascending, that pass all these attributes' default thresholds."""
-        every = np.packbits(np.ones(self.rows, dtype=np.bool_), bitorder="little")
+        every = Selection.all(self.rows).mask
         return Selection(reduce(np.bitwise_and, map(self.mask, positions), every)).rows
 
     def count(self, position: int) -> int:

@@ -38,6 +38,11 @@ class Selection:
         self._listed: Mask | None = None
 
     @classmethod
+    def all(cls, total: int) -> Selection:
+        """Select every one of `total` rows."""
+        return cls(np.packbits(np.ones(total, dtype=np.bool_), bitorder="little"))
+
+    @classmethod
     def of(cls, rows: NDArray[np.int64], total: int) -> Selection:
         """Select rows, given by their numbers, of `total`."""
         bits = np.zeros(total, dtype=np.bool_)

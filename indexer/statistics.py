@@ -22,6 +22,7 @@ from indexer.layout import DATABASE, generation_dir
 from indexer.manifest import FIELDS, IMAGE_IDS, IVF, MASKS, OFFSETS, RECORDS, SCORES, VISUAL
 from indexer.near_duplicates import groups
 from indexer.schema import excluded, failure, field, image
+from indexer.selection import Selection
 from indexer.statistics_report import Alike, Group, Quarantined, Statistics
 
 _LARGEST = 5
@@ -169,7 +170,4 @@ def _part(path: Path, index_dir: Path, current: Path) -> str:
 
 
 def _with_a_value(index: Index, positions: Sequence[int]) -> int:
-    has = np.zeros(index.rows, dtype=np.bool_)
-    for position in positions:
-        has[index.matching([position])] = True
-    return int(np.count_nonzero(has))
+    return Selection(np.bitwise_or.reduce([index.mask(each) for each in positions])).count

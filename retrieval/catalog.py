@@ -179,8 +179,7 @@ class Catalog:
             UsageError: there is no image with an id.
             CatalogueError: the index is damaged.
         """
-        rows = [self.index.row_of(each) for each in ids]
-        return [record.absolute for record in self.index.images(rows)]
+        return [record.absolute for record in self.index.images(rows_with(self.index, ids))]
 
     def _target(self, request: Request, clock: Clock) -> Target | None:
         if not request.has_picture:

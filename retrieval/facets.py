@@ -63,10 +63,9 @@ def _facets(index: Index, among: Selection | None, name: str) -> list[Facet]:
     masks = [index.mask(each) for each in positions]
     if among is not None:
         masks = [mask & among.mask for mask in masks]
-    counts = [int(np.bitwise_count(mask).sum(dtype=np.int64)) for mask in masks]
+    counts = [Selection(mask).count for mask in masks]
     values = [vocabulary.value(each) for each in positions]
-    some = np.bitwise_or.reduce(masks)
-    images = int(np.bitwise_count(some).sum(dtype=np.int64))
+    images = Selection(np.bitwise_or.reduce(masks)).count
     pairs = tuple(zip(values, counts, strict=True))
     return [Facet(known, "attribute", pairs, images, len(values))]
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import io
-import os
 import re
 from collections.abc import Sequence
 from functools import cache
@@ -18,7 +17,7 @@ from markupsafe import Markup
 from PIL import Image
 
 from finetag_model.errors import FineTagError, ImageError, UsageError
-from finetag_model.files import replacing
+from finetag_model.files import plain_write_errors, replacing
 from finetag_model.images import load_rgb
 from retrieval.answer import Answer
 from retrieval.listing import MOST_TELLING, label_of, shows_score, summary, told
@@ -45,16 +44,11 @@ def write_gallery(
     """
     page = render_gallery(answer, queries, like=like, unlike=unlike, crop=crop)
     target = path.resolve()  # a link stays a link
-    try:
+    with plain_write_errors(path, "name another place with --html"):
         if target.exists() and not target.is_file():
             raise FineTagError(f"{path} is not a file; name a file to write with --html")
         with replacing(target) as partial:
             partial.write_text(page, encoding="utf-8", errors="replace")
-    except OSError as error:
-        raise FineTagError(
-            f"cannot write {path}: {os.strerror(error.errno or 0).lower()}; "
-            "name another place with --html"
-        ) from None
 
 
 def render_gallery(

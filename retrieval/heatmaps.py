@@ -6,7 +6,6 @@ What heat is, belongs to `finetag_model.explain`. torch comes with it, so nothin
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,9 +14,9 @@ from pathlib import Path
 from PIL import Image
 
 from finetag_model.checkpoint import read_checkpoint
-from finetag_model.errors import FineTagError, ImageError
+from finetag_model.errors import ImageError
 from finetag_model.explain import Explainer
-from finetag_model.files import replacing
+from finetag_model.files import plain_write_errors, replacing
 from finetag_model.images import load_rgb
 from finetag_model.overlay import overlay
 from retrieval.answer import Answer
@@ -117,12 +116,7 @@ def _wanted(answer: Answer, queries: Sequence[QueryImage]) -> list[tuple[str, st
 
 
 def _write(picture: Image.Image, path: Path) -> None:
-    try:
+    with plain_write_errors(path, "name another folder with --heatmap"):
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as partial:
             picture.save(partial, format="PNG")
-    except OSError as error:
-        raise FineTagError(
-            f"cannot write {path}: {os.strerror(error.errno or 0).lower()}; "
-            "name another folder with --heatmap"
-        ) from None

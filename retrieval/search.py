@@ -67,7 +67,7 @@ class Search:
         self._shown = self._without(target)
         with self._clock.stage("search"):
             ranker = self._ranker(target, start + request.limit + 1)
-            found = self._fold(ranker, start + request.limit + 1, before)
+            found = self._fold(ranker, start + request.limit + 1)
             page, goes_on = self._page(found, ranker.plan, before)
             hits = self._hits(page, target, start)
         following = None
@@ -104,17 +104,18 @@ class Search:
         if request.sort is not None:
             sort_field(index, request.sort)
 
-    def _rows(self) -> Rows:
-        return np.arange(self._index.rows) if self._among is None else self._among.rows
+    def _rows(self, among: Selection | None) -> Rows:
+        return np.arange(self._index.rows) if among is None else among.rows
 
     def _ranker(self, target: Target | None, number: int) -> Ranker:
         index, request = self._index, self._request
         ranker: Ranker
         if target is None:
             assert self._tree is not None  # noqa: S101
-            ranker = by_probability(index, self._tree, self._rows())
+            ranker = by_probability(index, self._tree, self._rows(self._among))
         elif request.weight < 1:
-            ranker = by_looks_and_attributes(index, target, self._rows(), request.weight)
+            rows = self._rows(self._among)
+            ranker = by_looks_and_attributes(index, target, rows, request.weight)
         else:
             everything = request.sort is not None and request.min_score is not None
             plan = Plan() if everything else index.plan(self._total, number)
@@ -124,13 +125,12 @@ class Search:
         ranking = self._high(ranker.top(self._total))
         return Ordered(ranking.only(order_by(index, ranking.rows, request.sort)), ranker.plan)
 
-    def _fold(self, ranker: Ranker, number: int, before: Cursor | None) -> Folded:
+    def _fold(self, ranker: Ranker, number: int) -> Folded:
         index, request = self._index, self._request
         if request.dedup:
             return fold(ranker, number, self._total, unlike(index))
         if request.group_by is not None:
-            rows = np.arange(index.rows) if self._shown is None else self._shown.rows
-            self._groups = Groups(index, request.group_by, rows)
+            self._groups = Groups(index, request.group_by, self._rows(self._shown))
             return fold(ranker, number, self._total, self._groups.keep)
         return unfolded(ranker, number)
 
@@ -202,13 +202,8 @@ class Search:
         """Return what passes without what was searched with: that is counted, and may be a hit."""
         if target is None or not target.rows:
             return self._among
-        if self._among is None:
-            passing = np.ones(self._index.rows, dtype=np.bool_)
-        else:
-            mask = self._among.mask
-            passing = np.unpackbits(mask, count=self._index.rows, bitorder="little").view(np.bool_)
-        passing[list(target.rows)] = False
-        return Selection(np.packbits(passing, bitorder="little"))
+        among = self._among or Selection.all(self._index.rows)
+        return Selection(among.mask & ~Selection.of(np.array(target.rows), self._index.rows).mask)
 
     def _answer(self, hits: tuple[Hit, ...], plan: Plan, following: Cursor | None) -> Answer:
         index, tree = self._index, self._tree

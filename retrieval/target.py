@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,7 +36,7 @@ class Target:
         return has if len(has) else order[:_MOST_PROBABLE]
 
 
-def rows_with(index: Index, ids: Sequence[int]) -> tuple[int, ...]:
+def rows_with(index: Index, ids: Iterable[int]) -> tuple[int, ...]:
     """Return the rows of images given by id.
 
     Raises:

@@ -28,7 +28,6 @@ _TRIED = ((256, 10), (512, 10), (1024, 20), (2048, 40), (4096, 80))
 _TIMED = 9
 _OWN = 10
 """Queries that have filters of their own."""
-_BLOCK = 1 << 14
 _SEED = 0
 
 
@@ -162,7 +161,5 @@ class Probes:
 
     def _alike(self, query: NDArray[np.float32]) -> NDArray[np.int64]:
         """Return all rows, those most alike to a query first."""
-        starts = range(0, self._flat.rows, _BLOCK)
-        blocks = (self._flat.read(at, min(at + _BLOCK, self._flat.rows)) for at in starts)
-        alike = np.concatenate([block @ query for block in blocks])
+        alike = self._flat.similarities(query, np.arange(self._flat.rows))
         return np.argsort(-alike, kind="stable")

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.selection import Mask, places
+from indexer.selection import Mask, Selection, places
 
 
 class Lists:
@@ -45,7 +45,7 @@ class Lists:
             raise ValueError("its lists do not hold each row once")
         self.of = np.empty(self.total, dtype=np.int32)
         self.of[self._order[at]] = np.repeat(np.arange(len(sizes)), sizes)
-        self.everything = self.listed(np.packbits(np.ones(self.total, np.uint8), bitorder="little"))
+        self.everything = self.listed(Selection.all(self.total).mask)
 
     def listed(self, mask: Mask) -> Mask:
         """Bring a mask from the order of the rows into that of the lists; of whole words."""

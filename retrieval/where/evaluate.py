@@ -47,7 +47,7 @@ def select(tree: Filter, index: Index) -> Selection:
 
 def everything(index: Index) -> Mask:
     """Return the mask of all rows."""
-    return _packed(np.ones(index.rows, dtype=np.bool_))
+    return Selection.all(index.rows).mask
 
 
 def count(mask: Mask) -> int:

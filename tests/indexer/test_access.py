@@ -25,7 +25,7 @@ READ = """
 import os, sys
 from pathlib import Path
 import numpy as np
-import indexer.index, indexer.vectors, mmap, sqlalchemy.dialects.sqlite  # while this may still read them
+import indexer.index, indexer.vectors, mmap, sqlalchemy.dialects.sqlite  # while it still may
 if os.getuid() == 0:
     os.setuid(int(sys.argv[2]))
 from indexer import Index
