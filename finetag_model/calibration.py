@@ -45,4 +45,5 @@ class Calibration:
 
 
 def _sigmoid(x: Array) -> Array:
-    return np.asarray(np.exp(-np.logaddexp(0, -x)), dtype=np.float32)
+    with np.errstate(invalid="ignore"):  # NaN stays NaN
+        return np.asarray(np.exp(-np.logaddexp(0, -x)), dtype=np.float32)

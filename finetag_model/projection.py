@@ -46,10 +46,10 @@ def fit_projection(
         whitening: the power; 0 is the PCA itself, 1 makes all components vary alike. The first
             component keeps length 1: visual vectors are normalised, so only ratios matter.
     """
-    with np.errstate(invalid="ignore"):  # shares of a variance of zero, which are not used
-        from sklearn.decomposition import PCA  # noqa: PLC0415  (takes seconds; searches need none)
+    from sklearn.decomposition import PCA  # noqa: PLC0415  (takes seconds; searches need none)
 
-    pca = PCA(n_components=dim, svd_solver="randomized", random_state=seed).fit(descriptors)
+    with np.errstate(invalid="ignore"):  # shares of a variance of zero, which are not used
+        pca = PCA(n_components=dim, svd_solver="randomized", random_state=seed).fit(descriptors)
     # Singular values are deviations but for a common factor, which is no matter here.
     deviation = pca.singular_values_
     relative = (deviation / (deviation[0] or 1)).clip(_LEAST_DEVIATION)
