@@ -6,7 +6,7 @@ ONNX Runtime, nor FAISS. What an index is on disk belongs to `indexer`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +25,9 @@ from retrieval.where import Where
 
 if TYPE_CHECKING:
     from retrieval.query import QueryImage
+
+PixelReader = Callable[["QueryImage", int, Crop | None], NDArray[np.uint8]]
+"""Decodes query images, as `retrieval.query.read_pixels` does."""
 
 _AT_ONCE = 16
 """Images the network takes at a time."""
@@ -45,12 +48,22 @@ class Catalog:
         embedder: Embedder | None = None,
         model: Path | None = None,
         runtime: Runtime = "auto",
+        read_pixels: PixelReader | None = None,
     ) -> None:
-        """Search an open index; images are embedded by `embedder`, or else by `model`."""
+        """Search an open index.
+
+        Args:
+            index: what is searched.
+            embedder: embeds images, or else `model` does, see `open`.
+            model: see `open`.
+            runtime: see `open`.
+            read_pixels: decodes images, for programs that do so elsewhere.
+        """
         self.index = index
         self._embedder = embedder
         self._model = model
         self._runtime = runtime
+        self._read_pixels = read_pixels
 
     @classmethod
     def open(
@@ -196,12 +209,13 @@ class Catalog:
     def _embed(self, images: Sequence[QueryImage], crop: Crop | None, clock: Clock) -> list[Target]:
         from retrieval.query import read_pixels  # noqa: PLC0415  (brings Pillow)
 
+        read = self._read_pixels or read_pixels
         made_with = self.index.manifest.model
         made: list[Target] = []
         for start in range(0, len(images), _AT_ONCE):
             with clock.stage("decode"):
                 pixels = [
-                    read_pixels(image, made_with.input_size, crop)
+                    read(image, made_with.input_size, crop)
                     for image in images[start : start + _AT_ONCE]
                 ]
             made += self._run(np.stack(pixels), clock)

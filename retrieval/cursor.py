@@ -42,13 +42,9 @@ class Cursor:
         Raises:
             UsageError: it is no cursor, or of another search or generation.
         """
-        try:
-            data = base64.b64decode(f"{text}{'=' * (-len(text) % 4)}", b"-_", validate=True)
-            cursor = cls(*_LAYOUT.unpack(data))
-        except (binascii.Error, struct.error, ValueError):
-            raise UsageError(
-                f"{text[:60]!r} is not a cursor; take the one that a page ends with"
-            ) from None
+        cursor = cls._decoded(text)
+        if cursor is None:
+            raise UsageError(f"{text[:60]!r} is not a cursor; take the one that a page ends with")
         if cursor.generation != generation:
             raise UsageError(
                 f"the cursor is of generation {cursor.generation} of the index, which is at "
@@ -59,6 +55,20 @@ class Cursor:
                 "the cursor is of another search; only the limit may differ from page to page"
             )
         return cursor
+
+    @classmethod
+    def _decoded(cls, text: str) -> Cursor | None:
+        try:
+            data = base64.b64decode(f"{text}{'=' * (-len(text) % 4)}", b"-_", validate=True)
+            return cls(*_LAYOUT.unpack(data))
+        except (binascii.Error, struct.error, ValueError):
+            return None
+
+    @classmethod
+    def generation_of(cls, text: str) -> int | None:
+        """Return the generation that a cursor is of; None if it is no cursor."""
+        cursor = cls._decoded(text)
+        return None if cursor is None else cursor.generation
 
 
 def fingerprint(*parts: object) -> bytes:

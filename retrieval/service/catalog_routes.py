@@ -1,0 +1,130 @@
+"""What there is: catalogues, their attributes, their images, small and under heat."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, HTTPException, Path, Query, Response
+
+from finetag_model.errors import UsageError
+from retrieval.catalog import Catalog
+from retrieval.service.access import Readable
+from retrieval.service.catalogs import Served
+from retrieval.service.models import (
+    AttributeGroup,
+    AttributeValue,
+    CatalogInfo,
+    Id,
+    Image,
+    Probability,
+)
+from retrieval.service.search_routes import jpeg
+from retrieval.service.service import Service, Serving
+from retrieval.service.sizes import Side
+from retrieval.target import stored
+
+router = APIRouter(prefix="/v1/catalogs", tags=["catalogues"])
+
+ImageId = Annotated[Id, Path(description="of an image, as hits have it")]
+
+
+@router.get("")
+def catalogs(service: Serving) -> list[CatalogInfo]:
+    """List the catalogues that can be searched."""
+    return [_info(served, service) for served in service.catalogs if served.is_open]
+
+
+@router.get("/{catalog}")
+def catalog(served: Readable, service: Serving) -> CatalogInfo:
+    """Describe a catalogue."""
+    return _info(served, service)
+
+
+@router.get("/{catalog}/attributes")
+def attributes(served: Readable) -> list[AttributeGroup]:
+    """List the groups of attributes, with how many images have each value."""
+    opened = served.newest()
+    model = opened.index.manifest.model
+    thresholds = iter(model.thresholds.tolist())
+    by_position = dict(zip(range(len(model.thresholds)), thresholds, strict=True))
+    return [
+        AttributeGroup(
+            group=group,
+            values=tuple(
+                AttributeValue(
+                    value=model.vocabulary.value(each),
+                    images=opened.index.count(each),
+                    threshold=by_position[each],
+                )
+                for each in positions
+            ),
+        )
+        for group, positions in model.vocabulary.groups.items()
+    ]
+
+
+@router.get("/{catalog}/images/{image}")
+def image(image: ImageId, served: Readable) -> Image:
+    """Describe an image: its size, fields and attributes."""
+    opened = served.newest()
+    index = opened.index
+    row = _row(opened, image)
+    (record,) = index.images([row])
+    target, model = stored(index, row), index.manifest.model
+    return Image(
+        id=record.id,
+        name=record.path,
+        width=record.width,
+        height=record.height,
+        fields=dict(record.fields),
+        attributes=tuple(
+            Probability(name=model.vocabulary.names[at], probability=float(target.scores[at]))
+            for at in target.attributes(model.thresholds)
+        ),
+    )
+
+
+@router.get("/{catalog}/images/{image}/thumbnail", response_class=Response)
+def image_thumbnail(
+    image: ImageId, served: Readable, service: Serving, side: Side = 400
+) -> Response:
+    """Return an image, small, as JPEG."""
+    opened = served.newest()
+    (record,) = opened.index.images([_row(opened, image)])
+    return jpeg(service.decoder.jpeg(record.absolute, side))
+
+
+@router.get("/{catalog}/images/{image}/heatmap", response_class=Response)
+def image_heatmap(
+    image: ImageId,
+    attribute: Annotated[str, Query(max_length=200, examples=["wing_color=grey"])],
+    served: Readable,
+    service: Serving,
+    side: Side = 400,
+) -> Response:
+    """Return an image under the heat of an attribute, as JPEG."""
+    opened = served.newest()
+    (record,) = opened.index.images([_row(opened, image)])
+    model = opened.index.manifest.model
+    return jpeg(service.heat.jpeg(record.absolute, attribute, side, None, model))
+
+
+def _row(opened: Catalog, image: int) -> int:
+    try:
+        return opened.index.row_of(image)
+    except UsageError as error:
+        raise HTTPException(404, str(error)) from None
+
+
+def _info(served: Served, service: Service) -> CatalogInfo:
+    index = served.newest().index
+    return CatalogInfo(
+        name=served.name,
+        images=index.rows,
+        generation=index.manifest.generation,
+        model=index.manifest.model.name,
+        fields=tuple(index.columns.names),
+        writable=True,
+        fetches_urls=service.settings.fetch_urls,
+        problem=served.problem,
+    )

@@ -1,0 +1,120 @@
+"""Pictures read in processes of their own: one that hangs or crashes costs no request but its own.
+
+What runs there is at the end of the file.
+"""
+
+from __future__ import annotations
+
+import io
+import resource
+import signal
+import warnings
+from concurrent.futures import CancelledError, TimeoutError
+from multiprocessing import get_context
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from pebble import ProcessExpired, ProcessPool
+
+from finetag_model.errors import FineTagError, ImageError
+from finetag_model.images import image_size, load_rgb
+from retrieval.query import as_source, cropped, read_pixels
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from retrieval.query import QueryImage
+    from retrieval.request import Crop
+    from retrieval.service.settings import Limits
+
+PROCESSES = 2
+"""That decode, in each worker process of the service."""
+
+_MEMORY = 4 << 30  # bytes of address space; a picture within the limits takes far less
+_QUALITY = 85  # of a JPEG that is shown
+
+T = TypeVar("T")
+
+
+class Decoder:
+    """Reads pictures elsewhere; all methods raise ImageError for a picture that cannot be read."""
+
+    def __init__(self, limits: Limits) -> None:
+        """Processes start with the first picture."""
+        self._limits = limits
+        self._pool = ProcessPool(
+            PROCESSES, initializer=_be_careful, context=get_context("forkserver")
+        )
+
+    def close(self) -> None:
+        """End the processes; what they are at is lost."""
+        self._pool.stop()  # type: ignore[no-untyped-call]
+        self._pool.join()
+
+    def pixels(self, image: QueryImage, size: int, crop: Crop | None) -> NDArray[np.uint8]:
+        """Do as `retrieval.query.read_pixels`."""
+        return self._run(_pixels, as_source(image), self._limits.pixels, size, crop)
+
+    def size(self, image: QueryImage) -> tuple[int, int]:
+        """Decode a picture, and return its width and height in pixels, upright."""
+        return self._run(_size, as_source(image), self._limits.pixels)
+
+    def jpeg(self, image: QueryImage, side: int, crop: Crop | None = None) -> bytes:
+        """Return a picture as a JPEG whose longer side has at most `side` pixels."""
+        return self._run(_jpeg, as_source(image), self._limits.pixels, side, crop)
+
+    def _run(self, function: Callable[..., T], *arguments: object) -> T:
+        future = self._pool.schedule(
+            function, args=list(arguments), timeout=self._limits.decode_seconds
+        )
+        try:
+            result: T = future.result()
+        except TimeoutError:
+            raise ImageError(
+                f"reading the image took longer than {self._limits.decode_seconds:g} s"
+            ) from None
+        except ProcessExpired:
+            raise ImageError("the image crashes its decoder") from None
+        except MemoryError:
+            raise ImageError("the image takes too much memory") from None
+        except CancelledError:
+            raise FineTagError("the service is being shut down") from None
+        return result
+
+
+def _be_careful() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the service, which ends these
+    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    warnings.simplefilter("ignore")  # Pillow's, of odd metadata
+
+
+def _check(source: Path | bytes, most: int) -> None:
+    width, height = image_size(source)
+    if width * height > most:
+        raise ImageError(
+            f"the image has {width * height:,} pixels; the most that is taken is {most:,}"
+        )
+
+
+def _pixels(source: Path | bytes, most: int, size: int, crop: Crop | None) -> NDArray[np.uint8]:
+    _check(source, most)
+    return read_pixels(source, size, crop)
+
+
+def _size(source: Path | bytes, most: int) -> tuple[int, int]:
+    _check(source, most)
+    return load_rgb(source).size
+
+
+def _jpeg(source: Path | bytes, most: int, side: int, crop: Crop | None) -> bytes:
+    _check(source, most)
+    whole = load_rgb(source, at_least=side if crop is None else None)
+    picture = whole if crop is None else cropped(whole, crop)
+    picture.thumbnail((side, side))
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=_QUALITY)
+    return buffer.getvalue()

@@ -1,0 +1,70 @@
+"""Heat maps of single pictures, as JPEGs; the network that explains is loaded with the first."""
+
+from __future__ import annotations
+
+import io
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PIL import Image
+
+from finetag_model.embedder import ModelInfo
+from finetag_model.errors import CatalogueError
+
+if TYPE_CHECKING:
+    from finetag_model.explain import Explainer
+    from retrieval.query import QueryImage
+    from retrieval.request import Crop
+    from retrieval.service.decoding import Decoder
+
+_QUALITY = 85
+
+
+class Heat:
+    """Paints where in a picture an attribute is seen."""
+
+    def __init__(self, model: Path | None, decoder: Decoder) -> None:
+        """Explain what this checkpoint, by default the one shipped, sees."""
+        self._model, self._decoder = model, decoder
+        self._explainer: Explainer | None = None
+        self._one_at_a_time = threading.Lock()
+
+    def jpeg(
+        self,
+        image: QueryImage,
+        attribute: str,
+        side: int,
+        crop: Crop | None,
+        made_with: ModelInfo,
+    ) -> bytes:
+        """Return a picture, its longer side of `side` pixels at most, under its heat.
+
+        Raises:
+            UsageError: there is no such attribute.
+            ImageError: the picture cannot be read.
+            CatalogueError: the catalogue was made with another model.
+            CheckpointError: the model cannot be loaded or explained.
+        """
+        made_with.vocabulary.position(attribute)  # a wrong name costs no picture
+        picture = Image.open(io.BytesIO(self._decoder.jpeg(image, side, crop)))
+        with self._one_at_a_time:
+            explainer = self._loaded(made_with)
+            (heat,) = explainer.explain(picture, [attribute])
+        from finetag_model.overlay import overlay  # noqa: PLC0415  (brings torch)
+
+        buffer = io.BytesIO()
+        overlay(picture, heat).save(buffer, "JPEG", quality=_QUALITY)
+        return buffer.getvalue()
+
+    def _loaded(self, made_with: ModelInfo) -> Explainer:
+        if self._explainer is None:
+            from finetag_model.checkpoint import read_checkpoint  # noqa: PLC0415
+            from finetag_model.explain import Explainer  # noqa: PLC0415  (brings torch)
+
+            checkpoint = read_checkpoint(self._model)
+            self._explainer = Explainer(checkpoint)
+            self._digest = checkpoint.model.digest
+        if made_with.digest != self._digest:
+            raise CatalogueError("the catalogue was made with another model than is served")
+        return self._explainer

@@ -1,0 +1,100 @@
+"""Everything that goes wrong, as `application/problem+json` (RFC 9457) with one line for people."""
+
+from __future__ import annotations
+
+import logging
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from finetag_model.errors import CatalogueError, FineTagError, ImageError, UsageError
+from retrieval.service.models import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from fastapi import FastAPI, Request
+    from fastapi.responses import Response
+
+MEDIA_TYPE = "application/problem+json"
+
+_log = logging.getLogger("finetag.serve")
+
+# The most special first.
+_STATUS = (
+    (UsageError, HTTPStatus.BAD_REQUEST),
+    (ImageError, HTTPStatus.UNPROCESSABLE_ENTITY),
+    (CatalogueError, HTTPStatus.SERVICE_UNAVAILABLE),
+    (FineTagError, HTTPStatus.INTERNAL_SERVER_ERROR),
+)
+
+
+def answer_problems(app: FastAPI) -> None:
+    """Have an application answer every error as a problem."""
+    app.add_exception_handler(FineTagError, _finetag)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+def problem(
+    status: int,
+    detail: str,
+    request_id: str | None = None,
+    *,
+    errors: tuple[str, ...] = (),
+    headers: Mapping[str, str] | None = None,
+) -> JSONResponse:
+    """Return the response that tells of a problem."""
+    body = Problem(
+        title=HTTPStatus(status).phrase,
+        status=status,
+        detail=detail,
+        request_id=request_id,
+        errors=errors,
+    )
+    return JSONResponse(
+        body.model_dump(), status, headers=dict(headers or {}), media_type=MEDIA_TYPE
+    )
+
+
+def _id_of(request: Request) -> str | None:
+    found: str | None = getattr(request.state, "request_id", None)
+    return found
+
+
+def _finetag(request: Request, error: Exception) -> Response:
+    status = next(status for kind, status in _STATUS if isinstance(error, kind))
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        _log.error("request failed", extra={"request_id": _id_of(request), "problem": str(error)})
+    return problem(status, str(error), _id_of(request))
+
+
+def _invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101
+    errors = tuple(
+        f"{'.'.join(str(part) for part in each['loc'])}: {each['msg']}" for each in error.errors()
+    )
+    return problem(
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        f"the request is not as it must be: {errors[0] if errors else 'it cannot be read'}",
+        _id_of(request),
+        errors=errors[:20],
+    )
+
+
+def _http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101
+    return problem(error.status_code, error.detail, _id_of(request), headers=error.headers)
+
+
+def _unexpected(request: Request, error: Exception) -> Response:
+    _log.error("unexpected error", exc_info=error, extra={"request_id": _id_of(request)})
+    return problem(
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+        "something unexpected went wrong; the service's log has it under the request's id",
+        _id_of(request),
+    )

@@ -1,0 +1,106 @@
+"""Searching: one JSON request, or the same with images beside it, and pictures to be kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import APIRouter, Form, HTTPException, Query, Response, UploadFile
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
+
+from retrieval.query import QueryImage, fetched
+from retrieval.service.access import Readable
+from retrieval.service.catalogs import Served
+from retrieval.service.models import MOST_PICTURES, Answer, Picture, SearchRequest, Token
+from retrieval.service.service import Service, Serving
+from retrieval.service.sizes import CropText, Side, read_crop_text
+
+router = APIRouter(prefix="/v1/catalogs/{catalog}", tags=["search"])
+
+
+@router.post("/search")
+def search(asked: SearchRequest, served: Readable, service: Serving) -> Answer:
+    """Find images like a picture, passing a filter, or both."""
+    return _search(asked, served, service, [])
+
+
+@router.post("/search/upload")
+def search_with_upload(
+    image: list[UploadFile],
+    served: Readable,
+    service: Serving,
+    query: Annotated[str, Form(description="a search as JSON, as `search` takes it")] = "{}",
+) -> Answer:
+    """Find images like those uploaded, which are not kept."""
+    if len(image) > MOST_PICTURES:
+        raise HTTPException(422, f"at most {MOST_PICTURES} images make one search")
+    try:
+        asked = SearchRequest.model_validate_json(query)
+    except ValidationError as error:
+        raise RequestValidationError(error.errors(include_context=False)) from None
+    return _search(asked, served, service, [each.file.read() for each in image])
+
+
+@router.post("/pictures", status_code=201)
+def keep_picture(image: UploadFile, served: Readable, service: Serving) -> Picture:
+    """Keep a picture for a while, to search with it, page, refine, and share by link."""
+    data = image.file.read()
+    width, height = service.decoder.size(data)
+    kept = service.pictures.keep(served.name, data)
+    return Picture(token=kept.token, width=width, height=height, expires=kept.expires)
+
+
+@router.get("/pictures/{token}/thumbnail", response_class=Response)
+def picture_thumbnail(
+    token: Token,
+    served: Readable,
+    service: Serving,
+    side: Side = 400,
+    crop: CropText = None,
+) -> Response:
+    """Return a kept picture, small, as JPEG."""
+    path = _kept(service, served, token)
+    return jpeg(service.decoder.jpeg(path, side, read_crop_text(crop)))
+
+
+@router.get("/pictures/{token}/heatmap", response_class=Response)
+def picture_heatmap(
+    token: Token,
+    attribute: Annotated[str, Query(max_length=200, examples=["wing_color=grey"])],
+    served: Readable,
+    service: Serving,
+    side: Side = 400,
+    crop: CropText = None,
+) -> Response:
+    """Return a kept picture under the heat of an attribute, as JPEG."""
+    path = _kept(service, served, token)
+    model = served.newest().index.manifest.model
+    return jpeg(service.heat.jpeg(path, attribute, side, read_crop_text(crop), model))
+
+
+def jpeg(data: bytes) -> Response:
+    """Return the response that is a picture, which a browser may keep for an hour."""
+    return Response(
+        data, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=3600"}
+    )
+
+
+def _kept(service: Service, served: Served, token: str) -> Path:
+    return service.pictures.path(served.name, token)
+
+
+def _search(
+    asked: SearchRequest, served: Served, service: Service, uploaded: list[bytes]
+) -> Answer:
+    if asked.urls and not service.settings.fetch_urls:
+        raise HTTPException(403, "this service fetches no URLs; upload the picture instead")
+    images: list[QueryImage] = [
+        *uploaded,
+        *(_kept(service, served, token) for token in asked.pictures),
+        *(fetched(url) for url in asked.urls),
+    ]
+    options = asked.model_dump(exclude={"pictures", "urls", "where"})
+    where = asked.where
+    catalog = served.at(asked.cursor)
+    return Answer.model_validate(catalog.search(images or None, where=where, **options))

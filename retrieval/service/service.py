@@ -1,0 +1,62 @@
+"""What the routes share: the settings, the catalogues, and what reads, embeds and explains."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from finetag_model.embedder import load_embedder
+from retrieval.service.batching import BatchingEmbedder
+from retrieval.service.catalogs import Catalogs, Served
+from retrieval.service.decoding import Decoder
+from retrieval.service.heat import Heat
+from retrieval.service.pictures import Pictures
+from retrieval.service.settings import Settings
+
+
+@dataclass(frozen=True)
+class Service:
+    """One worker process of a service."""
+
+    settings: Settings
+    embedder: BatchingEmbedder
+    decoder: Decoder
+    catalogs: Catalogs
+    pictures: Pictures
+
+    @classmethod
+    def start(cls, settings: Settings) -> Service:
+        """Load the model and open the catalogues; `close` ends what was started.
+
+        Raises:
+            CheckpointError: the model cannot be loaded.
+        """
+        embedder = BatchingEmbedder(load_embedder(settings.model, settings.runtime))
+        decoder = Decoder(settings.limits)
+        served = {
+            name: Served(name, folder, embedder, decoder.pixels)
+            for name, folder in settings.catalogs.items()
+        }
+        pictures = Pictures(settings.state / "pictures", settings.limits)
+        return cls(settings, embedder, decoder, Catalogs(served), pictures)
+
+    @cached_property
+    def heat(self) -> Heat:
+        """Heat maps; the first one brings torch."""
+        return Heat(self.settings.model, self.decoder)
+
+    def close(self) -> None:
+        """End threads and processes."""
+        self.catalogs.close()
+        self.decoder.close()
+
+
+def _service(request: Request) -> Service:
+    service: Service = request.app.state.service
+    return service
+
+
+Serving = Annotated[Service, Depends(_service)]

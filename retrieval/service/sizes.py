@@ -1,0 +1,33 @@
+"""What the addresses of pictures have in common: how large one is, and which part of it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from fastapi import Query
+
+from finetag_model.errors import UsageError
+from retrieval.request import Crop
+
+Side = Annotated[
+    Literal[200, 400, 800, 1600], Query(description="the longer side in pixels, at most")
+]
+CropText = Annotated[
+    str | None,
+    Query(max_length=100, description="left,top,width,height", examples=["0.2,0.1,0.5,0.8"]),
+]
+
+
+def read_crop_text(text: str | None) -> Crop | None:
+    """Read the crop of an address.
+
+    Raises:
+        UsageError: it is not four numbers.
+    """
+    if text is None:
+        return None
+    try:
+        left, top, width, height = map(float, text.split(","))
+    except ValueError:
+        raise UsageError(f"the crop {text!r} is not four numbers: left,top,width,height") from None
+    return (left, top, width, height)
