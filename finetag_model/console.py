@@ -44,6 +44,7 @@ validation_option = click.option(
     "[default: the official test images]",
 )
 
+FINISHED_BUT_SKIPPED = 3  # what could be done was, and the rest is told
 INTERRUPTED = 130  # what shells report for a program ended by Ctrl-C
 
 

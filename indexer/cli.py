@@ -10,11 +10,10 @@ from pathlib import Path
 
 import click
 
-from finetag_model.console import Group, model_option, runtime_option
+from finetag_model.console import FINISHED_BUT_SKIPPED, Group, model_option, runtime_option
 from finetag_model.embedder import Runtime, load_embedder
 from indexer import cli_care
 from indexer.cli_options import (
-    FINISHED_BUT_SKIPPED,
     FOUND_DAMAGE,
     PathArgument,
     database_option,

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
+from finetag_model.console import FINISHED_BUT_SKIPPED
 from indexer.cli_options import (
-    FINISHED_BUT_SKIPPED,
     FOUND_DAMAGE,
     PathArgument,
     database_option,

@@ -13,7 +13,6 @@ import click
 
 from indexer.progress import shown, stoppable
 
-FINISHED_BUT_SKIPPED = 3
 FOUND_DAMAGE = 1
 
 PathArgument = click.Path(path_type=Path)

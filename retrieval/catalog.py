@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from finetag_model.embedder import Embedder, ModelInfo, Runtime, load_embedder
-from finetag_model.errors import CatalogueError
+from finetag_model.errors import CatalogueError, ImageError
 from indexer import Index, find_index
 from retrieval.answer import Answer
 from retrieval.clock import Clock
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 PixelReader = Callable[["QueryImage", int, Crop | None], NDArray[np.uint8]]
 """Decodes query images, as `retrieval.query.read_pixels` does."""
+
+Unreadable = Callable[[int, ImageError], None]
 
 _AT_ONCE = 16
 """Images the network takes at a time."""
@@ -160,7 +162,12 @@ class Catalog:
         return search.answer(self._target(request, clock))
 
     def search_each(
-        self, images: Sequence[QueryImage], where: Where = (), limit: int = 20
+        self,
+        images: Sequence[QueryImage],
+        where: Where = (),
+        limit: int = 20,
+        *,
+        unreadable: Unreadable | None = None,
     ) -> list[Answer]:
         """Do as `search` for each image on its own, in one go: the vectors are read once.
 
@@ -168,6 +175,8 @@ class Catalog:
             images: at least one.
             where: as of `search`.
             limit: as of `search`.
+            unreadable: told the place of an image that cannot be read, and why; the answers are
+                those to the others. None: it is raised.
 
         Raises:
             UsageError, ImageError, CatalogueError, CheckpointError: as `search`.
@@ -175,7 +184,8 @@ class Catalog:
         request = Request(images=tuple(images), where=where, limit=limit)
         clock = Clock()
         search = Search(self.index, request, clock)
-        return search.answers(self._embed(request.images, None, clock))
+        targets = self._embed(request.images, None, clock, unreadable)
+        return search.answers(targets) if targets else []
 
     def attributes(self) -> list[tuple[str, list[tuple[str, int]]]]:
         """Return each group with its values, and of each value how many images have it."""
@@ -206,19 +216,29 @@ class Catalog:
         images = self._embed(request.images, request.crop, clock) if request.images else []
         return combined([*images, *like], unlike)
 
-    def _embed(self, images: Sequence[QueryImage], crop: Crop | None, clock: Clock) -> list[Target]:
+    def _embed(
+        self,
+        images: Sequence[QueryImage],
+        crop: Crop | None,
+        clock: Clock,
+        unreadable: Unreadable | None = None,
+    ) -> list[Target]:
         from retrieval.query import read_pixels  # noqa: PLC0415  (brings Pillow)
 
-        read = self._read_pixels or read_pixels
-        made_with = self.index.manifest.model
+        read, size = self._read_pixels or read_pixels, self.index.manifest.model.input_size
         made: list[Target] = []
         for start in range(0, len(images), _AT_ONCE):
+            pixels = []
             with clock.stage("decode"):
-                pixels = [
-                    read(image, made_with.input_size, crop)
-                    for image in images[start : start + _AT_ONCE]
-                ]
-            made += self._run(np.stack(pixels), clock)
+                for place, image in enumerate(images[start : start + _AT_ONCE], start):
+                    try:
+                        pixels.append(read(image, size, crop))
+                    except ImageError as error:
+                        if unreadable is None:
+                            raise
+                        unreadable(place, error)
+            if pixels:
+                made += self._run(np.stack(pixels), clock)
         return made
 
     def _run(self, pixels: NDArray[np.uint8], clock: Clock) -> list[Target]:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
 from rich.console import Console
 
-from finetag_model.console import model_option, runtime_option
+from finetag_model.console import (
+    FINISHED_BUT_SKIPPED,
+    model_option,
+    printable,
+    runtime_option,
+)
 from finetag_model.embedder import Runtime
+from finetag_model.errors import ImageError
 from retrieval.catalog import Catalog
 from retrieval.cli_options import (
     SearchCommand,
@@ -200,12 +207,19 @@ def main(
         else:
             print_attributes(groups, console)
         return
-    images = read_queries(query, private=private_urls)
-    names = [name_of(text) for text in query]
     form: Form = "json" if as_json else "jsonl" if jsonl else "paths" if paths else "table"
+    unreadable: list[ImageError] = []
+    queries = dict(read_queries(query, private_urls, unreadable if each else None))
+    names, images = [name_of(query[place]) for place in queries], list(queries.values())
     if each:
-        answers = catalog.search_each(images, where, limit)
-        print_each(list(zip(names, answers, strict=True)), form, console, null=null)
+        gone: dict[int, ImageError] = {}
+        answers = catalog.search_each(images, where, limit, unreadable=gone.__setitem__)
+        answered = [name for place, name in enumerate(names) if place not in gone]
+        print_each(list(zip(answered, answers, strict=True)), form, console, null=null)
+        for error in (*unreadable, *gone.values()):
+            click.echo(f"error: {printable(str(error))}", err=True)
+        if unreadable or gone:
+            sys.exit(FINISHED_BUT_SKIPPED)
         return
     pictures = _thumbnails(console) if thumbnails else None
     answer = catalog.search(

@@ -6,7 +6,7 @@ What a search itself refuses is in `request`.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ import click
 from click.core import ParameterSource
 
 from finetag_model.console import Command
-from finetag_model.errors import UsageError
+from finetag_model.errors import ImageError, UsageError
 from retrieval.request import Crop
 from retrieval.url import is_url
 
@@ -119,12 +119,15 @@ def read_weight(text: str) -> float:
     return share if name.strip().lower() == "visual" else round(1 - share, 12)
 
 
-def read_queries(texts: Sequence[str], *, private: bool = False) -> tuple[QueryImage, ...]:
-    """Return the images that QUERY names: paths, and what URLs and, for `-`, standard input hold.
+def read_queries(
+    texts: Sequence[str], private: bool, unreadable: list[ImageError] | None = None
+) -> Iterator[tuple[int, QueryImage]]:
+    """Yield the images that QUERY names, each with its place: of URLs and `-`, what they hold.
 
     Args:
         texts: as they were given.
         private: whether URLs may lead to addresses that are not public.
+        unreadable: takes the errors of URLs that cannot be fetched; None: they are raised.
 
     Raises:
         UsageError: standard input is asked for twice, is a terminal or is empty; or a URL must
@@ -133,7 +136,13 @@ def read_queries(texts: Sequence[str], *, private: bool = False) -> tuple[QueryI
     """
     if texts.count(STDIN) > 1:
         raise UsageError("there is one standard input, so give '-' once")
-    return tuple(_query(text, private=private) for text in texts)
+    for place, text in enumerate(texts):
+        try:
+            yield place, _query(text, private=private)
+        except ImageError as error:
+            if unreadable is None:
+                raise
+            unreadable.append(error)
 
 
 def name_of(text: str) -> str:

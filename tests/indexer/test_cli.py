@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from finetag_model.console import FINISHED_BUT_SKIPPED
 from finetag_model.errors import CatalogueError, CheckpointError
 from indexer import Index, cli, progress
 from indexer.lock import writer_lock
@@ -148,7 +149,7 @@ def test_ctrl_c_ends_without_a_traceback_and_without_an_index(
 
     color_embedder.embed = interrupt
     result = run("build", catalogue)
-    assert result.exit_code not in {0, cli.FINISHED_BUT_SKIPPED}
+    assert result.exit_code not in {0, FINISHED_BUT_SKIPPED}
     assert result.stdout == ""
     with pytest.raises(CatalogueError, match="never finished"):
         Index.open(Path(".finetag"))

@@ -410,6 +410,24 @@ def test_nothing_found_is_told_beside_an_empty_list(search: Search, form: str) -
     assert "nothing found: " in result.stderr
 
 
+def test_with_each_an_unreadable_query_costs_itself_alone(
+    search: Search, root: Path, tmp_path: Path
+) -> None:
+    broken, good = tmp_path / "broken.png", root / "red" / "red_blue.png"
+    broken.write_bytes(b"nothing")
+    closed = "http://127.0.0.1:1025/a.png"
+    result = search(broken, good, closed, "--private-urls", "--each", "--json")
+    assert result.exit_code == 3, result.stderr
+    assert [each["query"] for each in json.loads(result.stdout)] == [str(good)]
+    assert f"error: {broken} is not an image in a known format" in result.stderr
+    assert f"error: {closed} cannot be fetched: the server cannot be reached" in result.stderr
+
+
+def test_with_each_nothing_readable_is_no_answer(search: Search, tmp_path: Path) -> None:
+    result = search(tmp_path / "gone.png", "--each", "--jsonl")
+    assert (result.exit_code, result.stdout) == (3, "")
+
+
 def test_each_query_is_answered_on_its_own(search: Search, root: Path) -> None:
     files = [root / "red" / "red_blue.png", root / "mixed_03.png"]
     alone = [value_of(search(file, "--attr", "lower=blue", "--json")) for file in files]
