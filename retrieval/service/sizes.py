@@ -5,12 +5,19 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from fastapi import Query
+from pydantic import BeforeValidator
 
 from finetag_model.errors import UsageError
 from retrieval.request import Crop
 
+
+# Of digits pydantic makes a number only where every number will do.
+_DIGITS = {"200": 200, "400": 400, "800": 800, "1600": 1600}
+
 Side = Annotated[
-    Literal[200, 400, 800, 1600], Query(description="the longer side in pixels, at most")
+    Literal[200, 400, 800, 1600],
+    BeforeValidator(lambda given: _DIGITS.get(given, given)),
+    Query(description="the longer side in pixels, at most"),
 ]
 CropText = Annotated[
     str | None,
