@@ -8,6 +8,7 @@ Two lines more, of a filter that is wrong, show the character.
     ├── DataError                      an annotation file or catalogue folder is not as it must be
     ├── CheckpointError                a model file is missing, damaged or of another kind
     ├── CatalogueError                 an index is missing, damaged or made by another model
+    │   └── InUse                      another command is changing it; it can be tried again
     └── Stopped               exit 130 asked to stop, it finished a batch and can go on later
 
 A message says what is wrong, which file it concerns and what to do about it. The module
@@ -43,6 +44,10 @@ class CheckpointError(FineTagError):
 
 class CatalogueError(FineTagError):
     """An index is missing, damaged, or does not fit the model or catalogue it is used with."""
+
+
+class InUse(CatalogueError):  # noqa: N818  (nothing is wrong with it)
+    """Another command is changing the index; later this one may."""
 
 
 class Stopped(FineTagError):  # noqa: N818  (nothing went wrong)

@@ -30,6 +30,8 @@ _HEIF_SUFFIXES = {".heic", ".heics", ".heif", ".heifs", ".hif"}
 _HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs",
                 b"mif1", b"msf1"}  # fmt: skip
 
+_SUFFIXES = {"JPEG": ".jpg", "MPO": ".jpg", "HEIF": ".heic"}  # of others, the first Pillow names
+
 _SIDEWAYS = {5, 6, 7, 8}  # EXIF orientations that swap width and height
 
 ImageSource = Path | bytes | BinaryIO
@@ -98,6 +100,23 @@ def image_size(source: ImageSource) -> tuple[int, int]:
     """
     with _opened(source) as image:
         return image.size
+
+
+def suffix_of(source: ImageSource) -> str:
+    """Return the file name ending, such as `.jpg`, of the format that a source really has.
+
+    Raises:
+        ImageError: as `image_size`; or no ending is known for its format.
+    """
+    with _opened(source) as image:
+        name = image.format or ""
+    suffix = _SUFFIXES.get(name)
+    if suffix is None:
+        known = Image.registered_extensions()
+        suffix = next((each for each, format_ in known.items() if format_ == name), None)
+    if suffix is None:
+        raise ImageError(f"images of the format {name} have no file name ending")
+    return suffix
 
 
 def to_pixels(image: Image.Image, size: int) -> NDArray[np.uint8]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from finetag_model.errors import CatalogueError
+from finetag_model.errors import InUse
 from indexer.layout import LOCK
 
 
@@ -20,14 +20,14 @@ def writer_lock(index_dir: Path) -> Iterator[None]:
     """Hold the right to change an index.
 
     Raises:
-        CatalogueError: another process (or thread) holds it.
+        InUse: another process (or thread) holds it.
     """
     descriptor = os.open(index_dir / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
     except BlockingIOError:
-        raise CatalogueError(
+        raise InUse(
             f"another command is changing the index {index_dir}; "
             "wait until it has finished, and run this one again"
         ) from None

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TypeVar
 from pebble import ProcessExpired, ProcessPool
 
 from finetag_model.errors import FineTagError, ImageError
-from finetag_model.images import image_size, load_rgb
+from finetag_model.images import image_size, load_rgb, suffix_of
 from retrieval.query import as_source, cropped, read_pixels
 
 if TYPE_CHECKING:
@@ -61,6 +61,10 @@ class Decoder:
     def size(self, image: QueryImage) -> tuple[int, int]:
         """Decode a picture, and return its width and height in pixels, upright."""
         return self._run(_size, as_source(image), self._limits.pixels)
+
+    def suffix(self, image: QueryImage) -> str:
+        """Decode a picture, and return the file name ending of its format, such as `.jpg`."""
+        return self._run(_suffix, as_source(image), self._limits.pixels)
 
     def jpeg(self, image: QueryImage, side: int, crop: Crop | None = None) -> bytes:
         """Return a picture as a JPEG whose longer side has at most `side` pixels."""
@@ -108,6 +112,12 @@ def _pixels(source: Path | bytes, most: int, size: int, crop: Crop | None) -> ND
 def _size(source: Path | bytes, most: int) -> tuple[int, int]:
     _check(source, most)
     return load_rgb(source).size
+
+
+def _suffix(source: Path | bytes, most: int) -> str:
+    _check(source, most)
+    load_rgb(source, at_least=1)  # to the end of the file, but at no size to speak of
+    return suffix_of(source)
 
 
 def _jpeg(source: Path | bytes, most: int, side: int, crop: Crop | None) -> bytes:

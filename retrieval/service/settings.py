@@ -67,7 +67,11 @@ class Settings(BaseModel):
 
     def hand_down(self) -> None:
         """Leave the settings for `inherited`, in this process and those it starts."""
-        os.environ[_VARIABLE] = self.model_dump_json()
+        os.environ.update(self.handed_down())
+
+    def handed_down(self) -> dict[str, str]:
+        """Return the part of an environment that `inherited` reads."""
+        return {_VARIABLE: self.model_dump_json()}
 
     @classmethod
     def inherited(cls) -> Settings:
