@@ -32,7 +32,9 @@ FieldValue = (
 )
 
 
-class ImageFields(RootModel[list[Annotated[dict[FieldName, FieldValue], Field(max_length=200)] | None]]):
+class ImageFields(
+    RootModel[list[Annotated[dict[FieldName, FieldValue], Field(max_length=200)] | None]]
+):
     """What is imported with images: for each of them its fields, or null."""
 
 

@@ -185,12 +185,19 @@ class Queue:
         self._change(id_, {"state": "queued", "phase": phase})
 
     def waits(self, catalog: str, phase: str) -> bool:
-        """Say of the oldest job that is queued what it waits for; return whether there is one."""
+        """Say of the oldest job that is queued what it waits for.
+
+        Returns:
+            Whether there is one that shall wait: not so if it was cancelled.
+        """
         queued = (job.c.catalog == catalog, job.c.state == "queued")
-        oldest = select(job.c.number).where(*queued).order_by(job.c.number).limit(1)
+        query = select(job.c.id, job.c.cancel).where(*queued).order_by(job.c.number).limit(1)
         with changing(self._store) as connection:
-            changed = update(job).where(job.c.number == oldest.scalar_subquery())
-            return bool(connection.execute(changed.values(phase=phase)).rowcount)
+            row = connection.execute(query).one_or_none()
+            if row is None or row.cancel:
+                return False
+            connection.execute(update(job).where(job.c.id == row.id).values(phase=phase))
+        return True
 
     def report(self, id_: str, step: Step) -> bool:
         """Say how far a job is; return whether it shall be cancelled."""
@@ -228,7 +235,7 @@ class Queue:
 
 
 def _job(row: Row[Any]) -> Job:
-    values = {"result": None, **row._mapping}  # noqa: SLF001  (public, in spite of its name)
+    values = {"result": None, **row._mapping}
     for name in ("created", "started", "ended"):
         if values[name] is not None:
             values[name] = datetime.fromtimestamp(values[name], UTC)

@@ -13,8 +13,11 @@ from retrieval.service.batching import BatchingEmbedder
 from retrieval.service.catalogs import Catalogs, Served
 from retrieval.service.decoding import Decoder
 from retrieval.service.heat import Heat
+from retrieval.service.job_queue import Queue
 from retrieval.service.pictures import Pictures
+from retrieval.service.runners import Runners
 from retrieval.service.settings import Settings
+from retrieval.service.store import open_store
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,8 @@ class Service:
     decoder: Decoder
     catalogs: Catalogs
     pictures: Pictures
+    queue: Queue
+    runners: Runners
 
     @classmethod
     def start(cls, settings: Settings) -> Service:
@@ -33,7 +38,9 @@ class Service:
 
         Raises:
             CheckpointError: the model cannot be loaded.
+            FineTagError: the state folder cannot be used.
         """
+        queue = Queue(open_store(settings.state))
         embedder = BatchingEmbedder(load_embedder(settings.model, settings.runtime))
         decoder = Decoder(settings.limits)
         served = {
@@ -41,7 +48,8 @@ class Service:
             for name, folder in settings.catalogs.items()
         }
         pictures = Pictures(settings.state / "pictures", settings.limits)
-        return cls(settings, embedder, decoder, Catalogs(served), pictures)
+        runners = Runners(settings, queue)
+        return cls(settings, embedder, decoder, Catalogs(served), pictures, queue, runners)
 
     @cached_property
     def heat(self) -> Heat:
@@ -50,6 +58,7 @@ class Service:
 
     def close(self) -> None:
         """End threads and processes."""
+        self.runners.close()
         self.catalogs.close()
         self.decoder.close()
 
