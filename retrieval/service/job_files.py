@@ -1,15 +1,13 @@
 """Files of jobs: what clients sent, kept until the job has ended; and the lock of who does jobs.
 
 They lie below `<state>/jobs`: a folder for each job, and a lock for each catalogue. Names come
-from here alone. What the disk refuses becomes an HTTP problem that tells no path.
+from here alone.
 """
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import io
-import logging
 import os
 import shutil
 import time
@@ -18,16 +16,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from fastapi import HTTPException
-from sqlalchemy.exc import DatabaseError
-
 from finetag_model.files import replacing
 from indexer.layout import fsync
 
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _ABANDONED_SECONDS = 60 * 60  # after which a folder without a job is nobody's
-
-_log = logging.getLogger("finetag.serve")
 
 
 def folder_of(state: Path, job: str) -> Path:
@@ -92,21 +84,3 @@ def locked(path: Path, patience: float = 0.0) -> Iterator[bool]:
                 return
     finally:
         os.close(file)
-
-
-@contextmanager
-def disk_problems() -> Iterator[None]:
-    """Have a block's trouble with the disk answered as 507 if that is full, else as 503."""
-    try:
-        yield
-    except OSError as error:
-        is_full, reason = error.errno in _FULL, error.strerror or str(error)
-    except DatabaseError as error:
-        reason = str(error.orig)
-        is_full = "full" in reason
-    else:
-        return
-    _log.error("what a job needs cannot be kept: %s", reason)
-    if is_full:
-        raise HTTPException(507, "the service's disk is full; nothing was changed")
-    raise HTTPException(503, f"the service cannot use its disk ({reason.lower()})")

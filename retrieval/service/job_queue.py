@@ -34,9 +34,6 @@ from retrieval.service.store import changing, metadata
 
 KEPT_SECONDS = 30 * 24 * 60 * 60
 """For which a job is remembered after it has ended."""
-MOST_LOST = 3
-"""How often a job is begun again after the process that worked on it was lost."""
-
 job = Table(
     "job",
     metadata,
@@ -71,12 +68,21 @@ _IN_LISTS = [column for column in _SHOWN if column is not job.c.result]
 
 @dataclass(frozen=True)
 class Task:
-    """A job as whoever does it sees it; `cancel`: it shall be undone rather than done."""
+    """A job as whoever does it sees it.
+
+    Attributes:
+        id: as of a `Job`, as the next.
+        kind: see there.
+        request: what the job must know.
+        cancel: it shall be undone rather than done.
+        lost: how many processes were lost that worked on it.
+    """
 
     id: str
     kind: JobKind
     request: Mapping[str, Any]
     cancel: bool
+    lost: int
 
 
 @dataclass(frozen=True)
@@ -158,27 +164,23 @@ class Queue:
     # What follows is for the process that holds the catalogue's lock.
 
     def recover(self, catalog: str) -> None:
-        """Queue again what a lost process was at; it is given up after some times."""
+        """Queue again what a lost process was at."""
         lost = (job.c.catalog == catalog, job.c.state == "running")
-        problem = f"the process that worked on it was lost {MOST_LOST + 1} times"
-        failed = {"state": "failed", "ended": time.time(), "phase": "", "problem": problem}
         with changing(self._store) as connection:
-            given_up = update(job).where(*lost, job.c.lost >= MOST_LOST)
-            connection.execute(given_up.values(failed))
             connection.execute(update(job).where(*lost).values(state="queued", lost=job.c.lost + 1))
 
     def take(self, catalog: str) -> Task | None:
         """Begin the oldest job that is queued; None if there is none."""
         queued = (job.c.catalog == catalog, job.c.state == "queued")
-        columns = (job.c.id, job.c.kind, job.c.request, job.c.cancel)
+        columns = [job.c[name] for name in ("id", "kind", "request", "cancel", "lost", "started")]
         with changing(self._store) as connection:
-            query = select(*columns, job.c.started).where(*queued).order_by(job.c.number).limit(1)
+            query = select(*columns).where(*queued).order_by(job.c.number).limit(1)
             row = connection.execute(query).one_or_none()
             if row is None:
                 return None
             begun = {"state": "running", "phase": "", "started": row.started or time.time()}
             connection.execute(update(job).where(job.c.id == row.id).values(begun))
-        return Task(row.id, row.kind, row.request, row.cancel)
+        return Task(row.id, row.kind, row.request, row.cancel, row.lost)
 
     def put_back(self, id_: str, phase: str = "") -> None:
         """Queue a job again that was begun; it keeps its place."""

@@ -17,7 +17,7 @@ from finetag_model.errors import UsageError
 from retrieval.service.access import Readable, Writable
 from retrieval.service.catalog_routes import ImageId
 from retrieval.service.catalogs import Served
-from retrieval.service.job_files import discard, disk_problems, folder_of, keep
+from retrieval.service.job_files import discard, folder_of, keep
 from retrieval.service.job_models import MOST_IMAGES, DeleteRequest, ImageFields, Job, JobKind
 from retrieval.service.job_uploads import keep_fields, keep_images
 from retrieval.service.models import Token
@@ -55,17 +55,16 @@ class _Change:
             prepare: keeps the files of the job in its folder, and returns what it must know.
         """
         queue, state, catalog = self.service.queue, self.service.settings.state, self.served.name
-        with disk_problems():
-            job = queue.known(catalog, self.key) if self.key else None
-            if job is None:
-                id_ = secrets.token_urlsafe(16)
-                try:
-                    job = queue.put(catalog, kind, id_, prepare(folder_of(state, id_)), self.key)
-                except BaseException:
-                    discard(state, id_)
-                    raise
-                if job.id != id_:  # the same request at the same time was quicker
-                    discard(state, id_)
+        job = queue.known(catalog, self.key) if self.key else None
+        if job is None:
+            id_ = secrets.token_urlsafe(16)
+            try:
+                job = queue.put(catalog, kind, id_, prepare(folder_of(state, id_)), self.key)
+            except BaseException:
+                discard(state, id_)
+                raise
+            if job.id != id_:  # the same request at the same time was quicker
+                discard(state, id_)
         if job.kind != kind:
             raise HTTPException(422, "this Idempotency-Key was used to ask for something else")
         self.service.runners.wake()
@@ -160,25 +159,22 @@ def jobs(
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> list[Job]:
     """List the jobs of a catalogue, the newest first, without their results."""
-    with disk_problems():
-        return service.queue.newest(served.name, limit)
+    return service.queue.newest(served.name, limit)
 
 
 @router.get("/jobs/{job}")
 def job(job: Token, served: Readable, service: Serving) -> Job:
     """Tell how a job stands."""
-    with disk_problems():
-        return _found(service.queue.get(served.name, job))
+    return _found(service.queue.get(served.name, job))
 
 
 @router.delete("/jobs/{job}")
 def cancel_job(job: Token, served: Writable, service: Serving) -> Job:
     """Cancel a job: at once if it waits, else at its next good moment; not if it has ended."""
-    with disk_problems():
-        cancelled, at_once = service.queue.cancel(served.name, job)
-        if at_once:
-            discard(service.settings.state, job)
-        return _found(cancelled)
+    cancelled, at_once = service.queue.cancel(served.name, job)
+    if at_once:
+        discard(service.settings.state, job)
+    return _found(cancelled)
 
 
 def _found(job: Job | None) -> Job:
@@ -191,7 +187,10 @@ def _fields_of(images: int, text: str) -> list[dict[str, Any] | None]:
     try:
         said = ImageFields.model_validate_json(text).root
     except ValidationError as error:
-        raise RequestValidationError(error.errors(include_context=False)) from None
+        found = error.errors(include_context=False)
+        raise RequestValidationError(
+            [{**each, "loc": ("body", "fields", *each["loc"])} for each in found]
+        ) from None
     if len(said) != images:
         raise HTTPException(422, f"there are fields for {len(said):,} images, not for {images:,}")
     if any("path" in each for each in said if each):

@@ -32,6 +32,8 @@ from retrieval.service.store import open_store
 WAITING = "waiting for another command"
 WAIT_SECONDS = 300.0
 """For another command that is changing the index; then the job has failed."""
+MOST_LOST = 3
+"""How often a job is begun again after the process that worked on it was lost."""
 
 _LOCK_SECONDS = 1.0  # whoever only looks whether the lock is held holds it for a moment
 _LOOK_SECONDS = 0.5  # between two looks whether another command has finished
@@ -85,6 +87,8 @@ class _Runner:
                 return
             if task.cancel:
                 self._cancel(task)
+            elif task.lost > MOST_LOST:
+                self._fail(task, f"the process that worked on it was lost {task.lost} times")
             elif busy is not None:
                 self._fail(task, str(busy))
             else:

@@ -28,7 +28,8 @@ class Watch:
         self.cancelled = task.cancel
         self._queue, self._id, self._process_should_stop = queue, task.id, should_stop
         self._step = Step()
-        self._begun = self._reported = time.monotonic()
+        self._begun = time.monotonic()
+        self._reported = 0.0  # so the first step is told at once
         self._first: int | None = None
 
     def progress(self, done: int, total: int | None, phase: str = "") -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from sqlalchemy.exc import DatabaseError
 from starlette.exceptions import HTTPException
 
 from finetag_model.errors import CatalogueError, FineTagError, ImageError, UsageError
@@ -23,6 +25,8 @@ MEDIA_TYPE = "application/problem+json"
 
 _log = logging.getLogger("finetag.serve")
 
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
 # The most special first.
 _STATUS = (
     (UsageError, HTTPStatus.BAD_REQUEST),
@@ -37,6 +41,8 @@ def answer_problems(app: FastAPI) -> None:
     app.add_exception_handler(FineTagError, _finetag)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(OSError, _disk)
+    app.add_exception_handler(DatabaseError, _disk)
     app.add_exception_handler(Exception, _unexpected)
 
 
@@ -88,7 +94,26 @@ def _invalid(request: Request, error: Exception) -> Response:
 
 def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101
+    if isinstance(error.__cause__, OSError):  # an upload that found no room
+        return _disk(request, error.__cause__)
     return problem(error.status_code, error.detail, _id_of(request), headers=error.headers)
+
+
+def _disk(request: Request, error: Exception) -> Response:
+    """Say that the disk is full, or what else is wrong with it, without telling a path."""
+    if isinstance(error, DatabaseError):
+        reason = str(error.orig)
+        is_full = "full" in reason
+    else:
+        assert isinstance(error, OSError)  # noqa: S101
+        reason = error.strerror or str(error)
+        is_full = error.errno in _FULL
+    _log.error("request failed", extra={"request_id": _id_of(request), "problem": str(error)})
+    if is_full:
+        status, told = HTTPStatus.INSUFFICIENT_STORAGE, "the disk of the service is full"
+    else:
+        status, told = HTTPStatus.SERVICE_UNAVAILABLE, f"the service cannot use its disk: {reason}"
+    return problem(status, told.lower(), _id_of(request))
 
 
 def _unexpected(request: Request, error: Exception) -> Response:

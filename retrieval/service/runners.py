@@ -84,7 +84,7 @@ class Runners:
         process = self._processes.get(catalog)
         if process is not None and process.poll() is None:
             return  # if it is just about to end, the next look will tell
-        if process is not None and process.returncode:
+        if process is not None and (process.returncode or 0) > 0:  # not killed, but unable
             self._not_before[catalog] = time.monotonic() + _FAILED_SECONDS
             _log.error("the process that does jobs has failed", extra={"catalog": catalog})
         self._processes.pop(catalog, None)
