@@ -9,9 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,8 +50,22 @@ def keep_images(
     Raises:
         OSError: one cannot be kept.
     """
+    one_at_a_time = threading.Lock()
+
+    def keep_image(image: UploadFile) -> dict[str, str]:
+        data = image.file.read()
+        try:
+            suffix = decoder.suffix(data)
+        except ImageError as error:
+            return {"problem": str(error)}
+        file = f"{hashlib.sha256(data).hexdigest()}{suffix}"
+        with one_at_a_time:
+            if not (folder / file).exists():
+                keep(folder / file, data)
+        return {"file": file}
+
     with ThreadPoolExecutor(PROCESSES) as pool:
-        return list(pool.map(partial(_keep_image, decoder, folder), images))
+        return list(pool.map(keep_image, images))
 
 
 def keep_fields(
@@ -65,15 +79,3 @@ def keep_fields(
     ]  # fmt: skip
     if any(lines):
         keep(folder / FIELDS_TABLE, "\n".join(lines).encode())
-
-
-def _keep_image(decoder: Decoder, folder: Path, image: UploadFile) -> dict[str, str]:
-    data = image.file.read()
-    try:
-        suffix = decoder.suffix(data)
-    except ImageError as error:
-        return {"problem": str(error)}
-    file = f"{hashlib.sha256(data).hexdigest()}{suffix}"
-    if not (folder / file).exists():
-        keep(folder / file, data)
-    return {"file": file}

@@ -18,6 +18,7 @@ from finetag_model.images import (
     load_rgb,
     readable_formats,
     readable_suffixes,
+    suffix_of,
     to_pixels,
 )
 from tests.image_files import difference, encoded, pixels_of, scene
@@ -266,3 +267,12 @@ def test_formats_and_suffixes() -> None:
     assert {".jpg", ".jpeg", ".png", ".gif", ".webp", ".tif", ".tiff", ".bmp"} <= suffixes
     assert {".avif", ".heic", ".heif"} <= suffixes
     assert not {".eps", ".ps", ".pdf", ".wmf", ".mpg", ".txt", ".csv"} & suffixes
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "WEBP", "TIFF", "BMP", "MPO", "PPM"])
+def test_the_ending_is_that_of_the_format(kind: str) -> None:
+    file = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(file, kind, **({"save_all": True} if kind == "MPO" else {}))
+    suffix = suffix_of(file.getvalue())
+    assert suffix in readable_suffixes()
+    assert suffix == {"JPEG": ".jpg", "MPO": ".jpg", "TIFF": ".tif"}.get(kind, suffix)

@@ -163,6 +163,16 @@ def test_a_full_disk_is_told_and_leaves_nothing(shop: Shop, picture: Picture, si
     assert staged(shop) == []
 
 
+def test_a_state_folder_that_cannot_be_used_is_told(shop: Shop, picture: Picture) -> None:
+    (shop.state / "jobs").touch()
+    answer = shop.client.post(f"{SHOP}/images", files={"image": picture("grey", "red")})
+    assert answer.status_code == 503
+    assert answer.json()["detail"].startswith("the service cannot use its disk: ")
+    assert str(shop.state) not in answer.text
+    (shop.state / "jobs").unlink()
+    shop.ended(shop.add(picture("grey", "red")))
+
+
 def test_a_full_catalogue_folder_fails_the_job(
     shop: Shop, picture: Picture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
