@@ -151,10 +151,12 @@ class Queue:
             row = connection.execute(select(*_SHOWN).where(*named)).one_or_none()
         return None if row is None else _job(row), bool(at_once.rowcount)
 
-    def catalogs(self) -> set[str]:
-        """Return the catalogues with jobs that are not finished."""
+    def catalogs(self, for_seconds: float = 0.0) -> set[str]:
+        """Return the catalogues with jobs that came some time ago and are not finished."""
+        came = job.c.created <= time.time() - for_seconds
+        query = select(job.c.catalog).where(_UNFINISHED, came).distinct()
         with self._store.connect() as connection:
-            return set(connection.scalars(select(job.c.catalog).where(_UNFINISHED).distinct()))
+            return set(connection.scalars(query))
 
     def unfinished(self) -> set[str]:
         """Return the ids of all jobs that are not finished."""

@@ -67,7 +67,7 @@ class _Change:
                 discard(state, id_)
         if job.kind != kind:
             raise HTTPException(422, "this Idempotency-Key was used to ask for something else")
-        self.service.runners.wake()
+        self.service.runners.start(catalog)
         place = self.request.app.url_path_for("job", catalog=catalog, job=job.id)
         self.response.headers["Location"] = str(place)
         return job

@@ -194,7 +194,8 @@ def main() -> None:
         asked.append(number)
 
     signal.signal(signal.SIGTERM, stop)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    logging.basicConfig(format="%(asctime)s %(name)s %(message)s")
+    logging.getLogger("finetag").setLevel(logging.INFO)
     settings, (catalog,) = Settings.inherited(), sys.argv[1:]
     try:
         run(

@@ -21,6 +21,8 @@ from retrieval.service.settings import Settings
 
 LOOK_SECONDS = 1.0
 """Between two looks for jobs that nobody does."""
+PATIENCE_SECONDS = 5.0
+"""For which a job is left to the worker process that accepted it."""
 GRACE_SECONDS = 20.0
 """For a process to finish its batch when the service ends."""
 
@@ -49,13 +51,15 @@ class Runners:
         self._settings, self._queue = settings, queue
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._not_before: dict[str, float] = {}
+        self._accepted: set[str] = set()
         self._wake = threading.Event()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="jobs", daemon=True)
         self._thread.start()
 
-    def wake(self) -> None:
-        """Look at once, for a job was queued."""
+    def start(self, catalog: str) -> None:
+        """See to it at once that somebody does the jobs of a catalogue."""
+        self._accepted.add(catalog)
         self._wake.set()
 
     def close(self) -> None:
@@ -73,12 +77,17 @@ class Runners:
     def _watch(self) -> None:
         while not self._closing.is_set():
             try:
-                for catalog in self._queue.catalogs() & self._settings.catalogs.keys():
+                for catalog in self._with_jobs():
                     self._start(catalog)
             except (DatabaseError, OSError) as error:
                 _log.error("jobs cannot be looked after: %s", error)
             self._wake.wait(LOOK_SECONDS)
             self._wake.clear()
+
+    def _with_jobs(self) -> set[str]:
+        accepted, self._accepted = self._accepted, set()
+        old = self._queue.catalogs(for_seconds=PATIENCE_SECONDS)
+        return (accepted & self._queue.catalogs() | old) & self._settings.catalogs.keys()
 
     def _start(self, catalog: str) -> None:
         process = self._processes.get(catalog)
