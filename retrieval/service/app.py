@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 from anyio import to_thread
 from fastapi import FastAPI
 
-from retrieval.service import catalog_routes, health_routes, search_routes
+from retrieval.service import catalog_routes, health_routes, search_routes, session_routes
+from retrieval.service.access import KEY_SCHEMES, Doorkeeper
 from retrieval.service.problems import answer_problems
 from retrieval.service.service import Service
 from retrieval.service.settings import Settings
@@ -40,6 +41,9 @@ def create(settings: Settings | None = None) -> FastAPI:
         redoc_url=None,
     )
     answer_problems(app)
-    for routes in (search_routes, catalog_routes, health_routes):
-        app.include_router(routes.router)
+    app.add_middleware(Doorkeeper)  # of all middleware the last, nearest to the routes
+    for routes in (search_routes, catalog_routes):
+        app.include_router(routes.router, dependencies=KEY_SCHEMES)
+    for open_to_all in (session_routes, health_routes):
+        app.include_router(open_to_all.router)
     return app

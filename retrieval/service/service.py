@@ -10,11 +10,13 @@ from fastapi import Depends, Request
 
 from finetag_model.embedder import load_embedder
 from retrieval.service.batching import BatchingEmbedder
+from retrieval.service.callers import Callers
 from retrieval.service.catalogs import Catalogs, Served
 from retrieval.service.decoding import Decoder
 from retrieval.service.heat import Heat
 from retrieval.service.pictures import Pictures
 from retrieval.service.settings import Settings
+from retrieval.service.store import open_store
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ class Service:
     decoder: Decoder
     catalogs: Catalogs
     pictures: Pictures
+    callers: Callers
 
     @classmethod
     def start(cls, settings: Settings) -> Service:
@@ -33,7 +36,9 @@ class Service:
 
         Raises:
             CheckpointError: the model cannot be loaded.
+            FineTagError: the state folder cannot be used.
         """
+        callers = Callers(open_store(settings.state))
         embedder = BatchingEmbedder(load_embedder(settings.model, settings.runtime))
         decoder = Decoder(settings.limits)
         served = {
@@ -41,7 +46,7 @@ class Service:
             for name, folder in settings.catalogs.items()
         }
         pictures = Pictures(settings.state / "pictures", settings.limits)
-        return cls(settings, embedder, decoder, Catalogs(served), pictures)
+        return cls(settings, embedder, decoder, Catalogs(served), pictures, callers)
 
     @cached_property
     def heat(self) -> Heat:
