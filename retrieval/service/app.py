@@ -10,6 +10,7 @@ from fastapi import FastAPI
 
 from retrieval.service import catalog_routes, health_routes, search_routes, session_routes
 from retrieval.service.access import KEY_SCHEMES, Doorkeeper
+from retrieval.service.plain_start import PlainStart
 from retrieval.service.problems import answer_problems
 from retrieval.service.service import Service
 from retrieval.service.settings import Settings
@@ -41,7 +42,8 @@ def create(settings: Settings | None = None) -> FastAPI:
         redoc_url=None,
     )
     answer_problems(app)
-    app.add_middleware(Doorkeeper)  # of all middleware the last, nearest to the routes
+    app.add_middleware(PlainStart)
+    app.add_middleware(Doorkeeper)  # what is added later stands before it
     for routes in (search_routes, catalog_routes):
         app.include_router(routes.router, dependencies=KEY_SCHEMES)
     for open_to_all in (session_routes, health_routes):

@@ -122,7 +122,9 @@ class Keys:
     def all(self) -> list[Key]:
         """Return every key ever made, the oldest first."""
         with self._store.connect() as connection:
-            return [_key(row) for row in connection.execute(select(_keys).order_by(_keys.c.created))]
+            return [
+                _key(row) for row in connection.execute(select(_keys).order_by(_keys.c.created))
+            ]
 
     def revoke(self, id_: str) -> None:
         """Have a key open nothing any more, at once but for what `access` remembers of it.
