@@ -8,7 +8,15 @@ from contextlib import asynccontextmanager
 from anyio import to_thread
 from fastapi import FastAPI
 
-from retrieval.service import catalog_routes, health_routes, job_routes, search_routes
+from retrieval.service import (
+    catalog_routes,
+    health_routes,
+    job_routes,
+    search_routes,
+    session_routes,
+)
+from retrieval.service.access import KEY_SCHEMES, Doorkeeper
+from retrieval.service.plain_start import PlainStart
 from retrieval.service.problems import answer_problems
 from retrieval.service.service import Service
 from retrieval.service.settings import Settings
@@ -40,6 +48,10 @@ def create(settings: Settings | None = None) -> FastAPI:
         redoc_url=None,
     )
     answer_problems(app)
-    for routes in (search_routes, catalog_routes, job_routes, health_routes):
-        app.include_router(routes.router)
+    app.add_middleware(PlainStart)
+    app.add_middleware(Doorkeeper)  # what is added later stands before it
+    for routes in (search_routes, catalog_routes, job_routes):
+        app.include_router(routes.router, dependencies=KEY_SCHEMES)
+    for open_to_all in (session_routes, health_routes):
+        app.include_router(open_to_all.router)
     return app

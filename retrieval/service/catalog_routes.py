@@ -8,7 +8,8 @@ from fastapi import APIRouter, HTTPException, Path, Query, Response
 
 from finetag_model.errors import UsageError
 from retrieval.catalog import Catalog
-from retrieval.service.access import Readable
+from retrieval.service.access import Calling, Readable
+from retrieval.service.callers import Caller
 from retrieval.service.catalogs import Served
 from retrieval.service.models import (
     AttributeGroup,
@@ -29,15 +30,19 @@ ImageId = Annotated[Id, Path(description="of an image, as hits have it")]
 
 
 @router.get("")
-def catalogs(service: Serving) -> list[CatalogInfo]:
-    """List the catalogues that can be searched."""
-    return [_info(served, service) for served in service.catalogs if served.is_open]
+def catalogs(service: Serving, caller: Calling) -> list[CatalogInfo]:
+    """List the catalogues that can be searched, of those that the key opens."""
+    return [
+        _info(served, service, caller)
+        for served in service.catalogs
+        if served.is_open and caller.sees(served.name)
+    ]
 
 
 @router.get("/{catalog}")
-def catalog(served: Readable, service: Serving) -> CatalogInfo:
+def catalog(served: Readable, service: Serving, caller: Calling) -> CatalogInfo:
     """Describe a catalogue."""
-    return _info(served, service)
+    return _info(served, service, caller)
 
 
 @router.get("/{catalog}/attributes")
@@ -116,7 +121,7 @@ def _row(opened: Catalog, image: int) -> int:
         raise HTTPException(404, str(error)) from None
 
 
-def _info(served: Served, service: Service) -> CatalogInfo:
+def _info(served: Served, service: Service, caller: Caller) -> CatalogInfo:
     index = served.newest().index
     return CatalogInfo(
         name=served.name,
@@ -124,7 +129,7 @@ def _info(served: Served, service: Service) -> CatalogInfo:
         generation=index.manifest.generation,
         model=index.manifest.model.name,
         fields=tuple(index.columns.names),
-        writable=True,
+        writable=caller.writes(served.name),
         fetches_urls=service.settings.fetch_urls,
         problem=served.problem,
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints
 
 MOST_HITS = 200
 MOST_PICTURES = 8
@@ -67,6 +67,12 @@ class SearchRequest(_Incoming):
     group_by: Name | None = None
     facets: Annotated[tuple[Name, ...], Field(max_length=100)] | None = None
     explain: bool = False
+
+
+class SignIn(_Incoming):
+    """An API key, to begin a session of the page with."""
+
+    key: SecretStr = Field(max_length=200)
 
 
 class Part(_Outgoing):

@@ -10,6 +10,7 @@ from fastapi import Depends, Request
 
 from finetag_model.embedder import load_embedder
 from retrieval.service.batching import BatchingEmbedder
+from retrieval.service.callers import Callers
 from retrieval.service.catalogs import Catalogs, Served
 from retrieval.service.decoding import Decoder
 from retrieval.service.heat import Heat
@@ -31,6 +32,7 @@ class Service:
     pictures: Pictures
     queue: Queue
     runners: Runners
+    callers: Callers
 
     @classmethod
     def start(cls, settings: Settings) -> Service:
@@ -40,7 +42,8 @@ class Service:
             CheckpointError: the model cannot be loaded.
             FineTagError: the state folder cannot be used.
         """
-        queue = Queue(open_store(settings.state))
+        store = open_store(settings.state)
+        queue = Queue(store)
         embedder = BatchingEmbedder(load_embedder(settings.model, settings.runtime))
         decoder = Decoder(settings.limits)
         served = {
@@ -48,8 +51,16 @@ class Service:
             for name, folder in settings.catalogs.items()
         }
         pictures = Pictures(settings.state / "pictures", settings.limits)
-        runners = Runners(settings, queue)
-        return cls(settings, embedder, decoder, Catalogs(served), pictures, queue, runners)
+        return cls(
+            settings=settings,
+            embedder=embedder,
+            decoder=decoder,
+            catalogs=Catalogs(served),
+            pictures=pictures,
+            queue=queue,
+            runners=Runners(settings, queue),
+            callers=Callers(store),
+        )
 
     @cached_property
     def heat(self) -> Heat:
