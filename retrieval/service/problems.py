@@ -10,7 +10,13 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from finetag_model.errors import CatalogueError, FineTagError, ImageError, UsageError
+from finetag_model.errors import (
+    CatalogueError,
+    ExpiredError,
+    FineTagError,
+    ImageError,
+    UsageError,
+)
 from retrieval.service.models import Problem
 
 if TYPE_CHECKING:
@@ -25,6 +31,7 @@ _log = logging.getLogger("finetag.serve")
 
 # The most special first.
 _STATUS = (
+    (ExpiredError, HTTPStatus.GONE),
     (UsageError, HTTPStatus.BAD_REQUEST),
     (ImageError, HTTPStatus.UNPROCESSABLE_ENTITY),
     (CatalogueError, HTTPStatus.SERVICE_UNAVAILABLE),
