@@ -10,7 +10,6 @@ from pydantic import BeforeValidator
 from finetag_model.errors import UsageError
 from retrieval.request import Crop
 
-
 # Of digits pydantic makes a number only where every number will do.
 _DIGITS = {"200": 200, "400": 400, "800": 800, "1600": 1600}
 
