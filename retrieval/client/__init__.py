@@ -6,7 +6,7 @@
 >>> [hit.name for hit in answer.hits]
 
 `AsyncClient` is the same for programs with an event loop. `calls` says what goes over the wire,
-`retries` what is sent again, `errors` what goes wrong; `sync` and `asynchronous` only send.
+`retries` what is sent again, `errors` what goes wrong; `sending` sends.
 """
 
 from retrieval.client.asynchronous import AsyncClient

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from typing import Self, TypeVar, Unpack
+from typing import Unpack
 
-import httpx2
-from anyio import sleep, to_thread
+from anyio import to_thread
 
 from retrieval.client import calls
-from retrieval.client.calls import Call, CatalogCalls, SearchOptions
-from retrieval.client.connection import connection
-from retrieval.client.errors import Busy, ServiceError, Unreachable, check, told_plainly
+from retrieval.client.calls import SearchOptions
+from retrieval.client.errors import Busy, Unreachable
 from retrieval.client.images import QueryImages, Upload, read_all, read_file
-from retrieval.client.retries import pause
+from retrieval.client.sending import AsyncSender
 from retrieval.service.models import (
     Answer,
     AttributeGroup,
@@ -25,10 +23,8 @@ from retrieval.service.models import (
 )
 from retrieval.where import Where
 
-T = TypeVar("T")
 
-
-class AsyncClient:
+class AsyncClient(AsyncSender):
     """One catalogue of a service, for one event loop; all else is as of `Client`.
 
     >>> async with AsyncClient("http://127.0.0.1:8000", key="ft_...", catalog="shop") as client:
@@ -36,36 +32,6 @@ class AsyncClient:
     ...     async for hit in client.hits(where="size=small"):
     ...         print(hit.name)
     """
-
-    def __init__(
-        self,
-        address: str,
-        *,
-        key: str | None = None,
-        catalog: str = "main",
-        timeout: float = 30.0,
-        retries: int = 2,
-        transport: httpx2.AsyncBaseTransport | None = None,
-    ) -> None:
-        """Do as `Client`; the transport is such as `httpx2.AsyncHTTPTransport(verify=...)`."""
-        told = connection(address, key, timeout)
-        self.address, self.catalog_name = told.address, catalog
-        self._calls = CatalogCalls(catalog)
-        self._retries, self._timeout = retries, timeout
-        self._http = httpx2.AsyncClient(**told.options, transport=transport)
-
-    def __repr__(self) -> str:
-        return f"AsyncClient({self.address!r}, catalog={self.catalog_name!r})"
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.close()
-
-    async def close(self) -> None:
-        """Close the connections."""
-        await self._http.aclose()
 
     async def search(
         self,
@@ -140,15 +106,3 @@ class AsyncClient:
         with suppress(Busy, Unreachable):
             return await self._send(calls.ready())
         return False
-
-    async def _send(self, call: Call[T]) -> T:
-        sent = 0
-        while True:
-            sent += 1
-            try:
-                with told_plainly(self.address):
-                    response = await self._http.request(call.method, call.path, **call.parts)
-                check(response)
-                return call.read(response)
-            except ServiceError as error:
-                await sleep(pause(call, error, sent, self._retries, self._timeout))

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Self, TypeVar, Unpack
-
-import httpx2
+from typing import Unpack
 
 from retrieval.client import calls
-from retrieval.client.calls import Call, CatalogCalls, SearchOptions
-from retrieval.client.connection import connection
-from retrieval.client.errors import Busy, ServiceError, Unreachable, check, told_plainly
+from retrieval.client.calls import SearchOptions
+from retrieval.client.errors import Busy, Unreachable
 from retrieval.client.images import QueryImages, Upload, read_all, read_file
-from retrieval.client.retries import pause
+from retrieval.client.sending import Sender
 from retrieval.service.models import (
     Answer,
     AttributeGroup,
@@ -25,10 +21,8 @@ from retrieval.service.models import (
 )
 from retrieval.where import Where
 
-T = TypeVar("T")
 
-
-class Client:
+class Client(Sender):
     """One catalogue of a service. Threads may share it; a process needs one of its own.
 
     Searches, and whatever else changes nothing, are sent again if the service is busy or the
@@ -39,49 +33,6 @@ class Client:
     ...     answer = client.search("query.jpg", where="wing_color=grey", limit=5)
     >>> [hit.name for hit in answer.hits]
     """
-
-    def __init__(
-        self,
-        address: str,
-        *,
-        key: str | None = None,
-        catalog: str = "main",
-        timeout: float = 30.0,
-        retries: int = 2,
-        transport: httpx2.BaseTransport | None = None,
-    ) -> None:
-        """Nothing is sent before the first call; `close`, or `with`, closes the connections.
-
-        Args:
-            address: of the service, with the path it has behind a proxy.
-            key: as `finetag-keys` printed it; it is sent to this address alone.
-            catalog: the name the service has it by.
-            timeout: seconds without a sign of life after which a call fails.
-            retries: how often what changes nothing is sent again.
-            transport: sends requests, such as `httpx2.HTTPTransport(verify=...)` for a
-                certificate authority of your own.
-
-        Raises:
-            UsageError: one of them cannot be.
-        """
-        told = connection(address, key, timeout)
-        self.address, self.catalog_name = told.address, catalog
-        self._calls = CatalogCalls(catalog)
-        self._retries, self._timeout = retries, timeout
-        self._http = httpx2.Client(**told.options, transport=transport)
-
-    def __repr__(self) -> str:
-        return f"Client({self.address!r}, catalog={self.catalog_name!r})"
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._http.close()
 
     def search(
         self,
@@ -207,15 +158,3 @@ class Client:
         with suppress(Busy, Unreachable):
             return self._send(calls.ready())
         return False
-
-    def _send(self, call: Call[T]) -> T:
-        sent = 0
-        while True:
-            sent += 1
-            try:
-                with told_plainly(self.address):
-                    response = self._http.request(call.method, call.path, **call.parts)
-                check(response)
-                return call.read(response)
-            except ServiceError as error:
-                time.sleep(pause(call, error, sent, self._retries, self._timeout))

@@ -194,6 +194,6 @@ def test_what_cannot_be_right_is_not_sent(client: Any, tmp_path: Path) -> None:
 
 def test_both_clients_have_the_same_methods() -> None:
     def public(kind: type) -> set[str]:
-        return {name for name in vars(kind) if not name.startswith("_")}
+        return {name for name in dir(kind) if not name.startswith("_")}
 
     assert public(Client) == public(AsyncClient)
