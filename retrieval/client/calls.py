@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import reprlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import index
 from typing import Any, Generic, TypedDict, TypeVar
 
 import httpx2
@@ -106,7 +109,7 @@ class CatalogCalls:
         Raises:
             UsageError: an option is not as it must be.
         """
-        asked = _asked(images, where, limit, options).model_dump_json(exclude_defaults=True)
+        asked = _asked(images, where, limit, options)
         files = [_file(each) for each in images if isinstance(each, bytes)]
         if files:
             path, parts = f"{self._path}/search/upload", {"files": files, "data": {"query": asked}}
@@ -129,7 +132,7 @@ class CatalogCalls:
 
     def image(self, id: int) -> Call[Image]:
         """Return the call that describes an image."""
-        return Call("GET", f"{self._path}/images/{id:d}", _reader(Image))
+        return Call("GET", f"{self._path}/images/{index(id)}", _reader(Image))
 
     def thumbnail(self, of: int | Picture, side: int) -> Call[bytes]:
         """Return the call for an image of the catalogue, or a kept picture, small."""
@@ -151,9 +154,7 @@ def ready() -> Call[bool]:
     return Call("GET", "/readyz", lambda _: True, repeatable=False)
 
 
-def _asked(
-    images: Sequence[Read], where: Where, limit: int, options: SearchOptions
-) -> SearchRequest:
+def _asked(images: Sequence[Read], where: Where, limit: int, options: SearchOptions) -> str:
     kept = tuple(each.token for each in images if isinstance(each, Picture))
     given: dict[str, Any] = {
         **options,
@@ -165,22 +166,37 @@ def _asked(
         "unlike": ids(options.get("unlike")),
     }
     try:
-        return SearchRequest.model_validate(given)
+        asked = SearchRequest.model_validate(given).model_dump(exclude_defaults=True)
     except ValidationError as error:
         first = error.errors()[0]
         raise UsageError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    try:
+        return json.dumps(asked, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"where: the JSON form holds what JSON does not: {error}") from None
 
 
 def _where(where: Where) -> object:
     if isinstance(where, Sequence) and not isinstance(where, str):
-        return [_where(each) for each in where]
+        return [_one_where(each) for each in where]
+    return _one_where(where)
+
+
+def _one_where(where: object) -> object:
     if isinstance(where, Filter):
         return to_json(where)
-    return dict(where) if isinstance(where, Mapping) else where
+    if isinstance(where, str):
+        return where
+    if isinstance(where, Mapping):
+        return dict(where)
+    raise UsageError(
+        f"{reprlib.repr(where)} is no filter; give a text such as 'wing_color=grey', a comparison "
+        "of Attr or Field, or the JSON form"
+    )
 
 
 def _place(of: int | Picture) -> str:
-    return f"pictures/{of.token}" if isinstance(of, Picture) else f"images/{of:d}"
+    return f"pictures/{of.token}" if isinstance(of, Picture) else f"images/{index(of)}"
 
 
 def _file(data: bytes) -> tuple[str, tuple[str, bytes, str]]:

@@ -184,6 +184,14 @@ def test_an_unknown_catalogue(live: Callable[..., str], connect: Callable[..., A
 def test_what_cannot_be_right_is_not_sent(client: Any, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="limit: Input should be less than or equal to 200"):
         client.search(where="upper=grey", limit=1000)
+    for where, told in (
+        (3, "3 is no filter"),
+        ([["upper=grey"]], "is no filter"),
+        ({"field": "price", "<": float("nan")}, "where: the JSON form holds what JSON does not"),
+        ({"field": "price", "<": object()}, "where: the JSON form holds what JSON does not"),
+    ):
+        with pytest.raises(UsageError, match=told):
+            client.search(where=where)
     with pytest.raises(UsageError, match="limt: Extra inputs"):
         client.search(where="upper=grey", limt=3)
     with pytest.raises(UsageError, match="StringIO is no image"):
