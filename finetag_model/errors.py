@@ -4,6 +4,7 @@ Two lines more, of a filter that is wrong, show the character.
 
     FineTagError              exit 1
     ├── UsageError            exit 2   the question is wrong: unknown attribute, bad option
+    │   └── ExpiredError               a cursor is of a generation of the index that is gone
     ├── ImageError                     a file is not an image that can be read
     ├── DataError                      an annotation file or catalogue folder is not as it must be
     ├── CheckpointError                a model file is missing, damaged or of another kind
@@ -28,6 +29,10 @@ class UsageError(FineTagError):
     """The question is wrong: an unknown attribute, an impossible option."""
 
     exit_code = 2
+
+
+class ExpiredError(UsageError):
+    """A cursor is of a generation of the index that is gone; begin again at the first page."""
 
 
 class ImageError(FineTagError):

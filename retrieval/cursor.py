@@ -8,7 +8,7 @@ import hashlib
 import struct
 from dataclasses import dataclass
 
-from finetag_model.errors import UsageError
+from finetag_model.errors import ExpiredError, UsageError
 
 _LAYOUT = struct.Struct("<QQqd8s")
 
@@ -40,13 +40,14 @@ class Cursor:
         """Undo `str`, for an index of this generation and a search with this fingerprint.
 
         Raises:
-            UsageError: it is no cursor, or of another search or generation.
+            UsageError: it is no cursor, or of another search.
+            ExpiredError: it is of another generation.
         """
         cursor = cls._decoded(text)
         if cursor is None:
             raise UsageError(f"{text[:60]!r} is not a cursor; take the one that a page ends with")
         if cursor.generation != generation:
-            raise UsageError(
+            raise ExpiredError(
                 f"the cursor is of generation {cursor.generation} of the index, which is at "
                 f"{generation} now: the hits may be others, so search from the first page again"
             )

@@ -32,6 +32,8 @@ HAVE_TESTS_OF_THEIR_OWN = {
         "your-own-catalogue.md",
     )
 }
+NEED_A_SERVICE = {ROOT / "docs" / page for page in ("backends.md", "service.md")}
+"""Have tests of their own too, for their library examples as well."""
 SMALL_SCALE = {
     "--count 3000": "--count 6",
     "--thaw 14 --epochs 30": "--thaw 18 --epochs 1 --input-size 64 --head-epochs 1",
@@ -58,7 +60,7 @@ def folder(tmp_path: Path, make_cub: Callable[..., Path]) -> Path:
 
 @pytest.mark.parametrize(
     "page",
-    [page for page in PAGES if page not in HAVE_TESTS_OF_THEIR_OWN],
+    [page for page in PAGES if page not in HAVE_TESTS_OF_THEIR_OWN | NEED_A_SERVICE],
     ids=lambda page: str(page.relative_to(ROOT)),
 )
 def test_every_command_runs(page: Path, folder: Path) -> None:
@@ -69,7 +71,7 @@ def test_every_command_runs(page: Path, folder: Path) -> None:
 
 @pytest.mark.parametrize(
     "page",
-    [page for page in PAGES if blocks(page, "python")],
+    [page for page in PAGES if page not in NEED_A_SERVICE and blocks(page, "python")],
     ids=lambda page: str(page.relative_to(ROOT)),
 )
 def test_every_library_example_runs(page: Path, folder: Path) -> None:

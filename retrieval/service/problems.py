@@ -12,7 +12,13 @@ from fastapi.responses import JSONResponse
 from sqlalchemy.exc import DatabaseError
 from starlette.exceptions import HTTPException
 
-from finetag_model.errors import CatalogueError, FineTagError, ImageError, UsageError
+from finetag_model.errors import (
+    CatalogueError,
+    ExpiredError,
+    FineTagError,
+    ImageError,
+    UsageError,
+)
 from retrieval.service.models import Problem
 
 if TYPE_CHECKING:
@@ -29,6 +35,7 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 # The most special first.
 _STATUS = (
+    (ExpiredError, HTTPStatus.GONE),
     (UsageError, HTTPStatus.BAD_REQUEST),
     (ImageError, HTTPStatus.UNPROCESSABLE_ENTITY),
     (CatalogueError, HTTPStatus.SERVICE_UNAVAILABLE),
