@@ -68,6 +68,7 @@ class Index:
 
     def _load(self, pointer: Pointer) -> None:
         folder = self.folder
+        self._pointer = pointer
         self.manifest = Manifest.load(folder, pointer.manifest)
         self.root = self.manifest.root
         rows, attributes = self.manifest.rows, len(self.manifest.vocabulary)
@@ -112,8 +113,12 @@ class Index:
         self.close()
 
     def is_current(self) -> bool:
-        """Say whether no newer generation has been published."""
-        return _pointer(self._index_dir).generation == self.manifest.generation
+        """Say whether no other generation has been published, nor the index made anew.
+
+        Raises:
+            CatalogueError: the index is damaged or gone.
+        """
+        return _pointer(self._index_dir) == self._pointer
 
     @property
     def rows(self) -> int:

@@ -34,8 +34,9 @@ class Service:
         Raises:
             CheckpointError: the model cannot be loaded.
         """
-        embedder = BatchingEmbedder(load_embedder(settings.model, settings.runtime))
-        decoder = Decoder(settings.limits)
+        network = load_embedder(settings.model, settings.runtime)
+        decoder = Decoder(settings.limits)  # whose processes start while indexes are opened
+        embedder = BatchingEmbedder(network)
         served = {
             name: Served(name, folder, embedder, decoder.pixels)
             for name, folder in settings.catalogs.items()
@@ -52,6 +53,7 @@ class Service:
         """End threads and processes."""
         self.catalogs.close()
         self.decoder.close()
+        self.embedder.close()
 
 
 def _service(request: Request) -> Service:
