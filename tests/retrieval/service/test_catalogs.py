@@ -17,6 +17,9 @@ from fastapi.testclient import TestClient
 
 from finetag_model.errors import CatalogueError
 from indexer import Index, build, delete_images
+from indexer.manifest import model_of
+from indexer.publish import publication
+from indexer.writer import open_writer
 from retrieval import Catalog
 from retrieval.service import catalogs
 from retrieval.service.catalogs import MOST_KEPT, Catalogs, Served
@@ -316,10 +319,6 @@ def test_no_more_are_kept_than_memory_is_for(serve: Callable[[], Served], folder
 
 def republish(folder: Path) -> None:
     """Write the same images as a new generation."""
-    from indexer.manifest import model_of
-    from indexer.publish import publication
-    from indexer.writer import open_writer
-
     with open_writer(folder) as writer:
         assert writer.model is not None
         with publication(writer, model_of(writer.model)):
