@@ -133,6 +133,11 @@ class Index:
         scores: NDArray[np.uint8] = self._scores[position]
         return scores
 
+    def scores_of(self, row: int) -> NDArray[np.uint8]:
+        """Return what `scores` has of one row in all attributes; uint8 (attributes,)."""
+        scores: NDArray[np.uint8] = self._scores[:, row]
+        return scores
+
     def mask(self, position: int) -> NDArray[np.uint8]:
         """Return which rows pass one attribute's default threshold, memory-mapped.
 
@@ -142,6 +147,13 @@ class Index:
         """
         mask: NDArray[np.uint8] = self._masks[position]
         return mask
+
+    def masks(self, positions: Sequence[int]) -> NDArray[np.uint8]:
+        """Return the masks of several attributes; uint8 (n, (rows + 7) // 8)."""
+        first, last = positions[0], positions[-1]
+        if list(positions) == list(range(first, last + 1)):
+            return self._masks[first : last + 1]  # still memory-mapped
+        return self._masks[list(positions)]
 
     def matching(self, positions: Sequence[int]) -> NDArray[np.int64]:
         """Return the rows, ascending, that pass all these attributes' default thresholds."""
@@ -158,6 +170,10 @@ class Index:
         Raises:
             UsageError: there is no image with the id.
         """
+        # A build numbers images in the order of their paths; what came later may be anywhere.
+        row = int(np.searchsorted(self._ids, id_))
+        if row < self.rows and self._ids[row] == id_:
+            return row
         rows = np.flatnonzero(self._ids == id_)
         if not len(rows):
             raise UsageError(f"there is no image with the id {id_} in the index")
