@@ -99,10 +99,10 @@ def main(
     else:
         chosen = _listed(engines, ",", NAMES)
         shares = tuple(float(each) / 100 for each in rates.split(","))
-        with _room(keep) as folder:
+        with room(keep) as folder:
             found = output.resolve() if output else Path(tempfile.mkstemp(dir=folder)[1])
-            source, parents = _parents(folder, index_dir, images, draw, seed)
-            data = _data(folder, parents, rows, queries, seed)
+            source, parents = parents_of(folder, index_dir, images, draw, seed)
+            data = data_of(folder, parents, rows, queries, seed)
             header = _header(data, source, cores, bandwidth_mib, rows, queries, seed)
             with found.open("a") as file:
                 file.write(json.dumps(header) + "\n")
@@ -119,7 +119,7 @@ def main(
                     seconds=seconds,
                 )
                 start = perf_counter()
-                reason = _run("build", task, limit) or _run("measure", task, limit)
+                reason = run_worker("build", task, limit) or run_worker("measure", task, limit)
                 if reason:
                     task.say(type="missing", reason=reason)
                 outcome = reason or f"done in {perf_counter() - start:,.0f} s"
@@ -142,7 +142,7 @@ def _listed(text: str, comma: str, known: tuple[str, ...]) -> tuple[str, ...]:
 
 
 @contextmanager
-def _room(keep: Path | None) -> Iterator[Path]:
+def room(keep: Path | None) -> Iterator[Path]:
     """Give a folder, and remove it unless it is to be kept."""
     if keep:
         keep.mkdir(parents=True, exist_ok=True)
@@ -156,7 +156,7 @@ def _room(keep: Path | None) -> Iterator[Path]:
         shutil.rmtree(folder)
 
 
-def _parents(
+def parents_of(
     folder: Path, index_dir: Path | None, images: Path | None, draw: int, seed: int
 ) -> tuple[str, Index]:
     """Return what the rows are grown from, in words and as an index."""
@@ -174,7 +174,7 @@ def _parents(
     return f"{index.rows:,} {what}", index
 
 
-def _data(folder: Path, parents: Index, rows: int, queries: int, seed: int) -> Path:
+def data_of(folder: Path, parents: Index, rows: int, queries: int, seed: int) -> Path:
     """Make the data, unless they are there; return their folder."""
     code = _WORKER.with_name("search_data.py").read_bytes()  # other code makes other data
     vectors = parents.vectors(0, parents.rows)
@@ -200,13 +200,14 @@ def _header(
         "queries": queries,
         "seed": seed,
         "cores": cores,
-        "processor": _processor(),
+        "processor": processor(),
         "load": os.getloadavg()[0],
         "bytes_per_second": _bandwidth(mib, data.dim, cores),
     }
 
 
-def _processor() -> str:
+def processor() -> str:
+    """Return what this machine's processor calls itself."""
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         if line.startswith("model name"):
             return line.split(":", 1)[1].strip()
@@ -231,7 +232,7 @@ def _threads(cores: int) -> dict[str, str]:
     return {f"{name}_NUM_THREADS": str(cores) for name in names}
 
 
-def _run(what: str, task: Task, limit: float) -> str | None:
+def run_worker(what: str, task: Task, limit: float) -> str | None:
     """Run a worker; return why it failed, if it did. What is built already is not built again."""
     folder = Path(task.folder)
     if what == "build" and (folder / BUILT).exists():

@@ -64,7 +64,7 @@ class Vocabulary:
         positions = self.group(group)
         values = [self.value(position) for position in positions]
         near = _nearest(fold(value), {fold(known): known for known in values})
-        known_group = self._groups_by_key[fold(group)]
+        known_group = self.groups_by_key[fold(group)]
         raise UsageError(f"{known_group} has no value {value.strip()!r}; nearest: {near}")
 
     def group(self, name: str) -> tuple[int, ...]:
@@ -73,14 +73,15 @@ class Vocabulary:
         Raises:
             UsageError: there is no such group; the message names the nearest ones.
         """
-        known = self._groups_by_key.get(fold(name))
+        known = self.groups_by_key.get(fold(name))
         if known is None:
-            near = _nearest(fold(name), self._groups_by_key)
+            near = _nearest(fold(name), self.groups_by_key)
             raise UsageError(f"unknown attribute {name.strip()!r}; nearest: {near}")
         return self.groups[known]
 
     @cached_property
-    def _groups_by_key(self) -> Mapping[str, str]:
+    def groups_by_key(self) -> Mapping[str, str]:
+        """The names of the groups, by what `fold` makes of them."""
         return {fold(group): group for group in self.groups}
 
     @cached_property

@@ -68,6 +68,7 @@ class Index:
 
     def _load(self, pointer: Pointer) -> None:
         folder = self.folder
+        self._pointer = pointer
         self.manifest = Manifest.load(folder, pointer.manifest)
         self.root = self.manifest.root
         rows, attributes = self.manifest.rows, len(self.manifest.vocabulary)
@@ -112,8 +113,12 @@ class Index:
         self.close()
 
     def is_current(self) -> bool:
-        """Say whether no newer generation has been published."""
-        return _pointer(self._index_dir).generation == self.manifest.generation
+        """Say whether no other generation has been published, nor the index made anew.
+
+        Raises:
+            CatalogueError: the index is damaged or gone.
+        """
+        return _pointer(self._index_dir) == self._pointer
 
     @property
     def rows(self) -> int:
@@ -128,6 +133,11 @@ class Index:
         scores: NDArray[np.uint8] = self._scores[position]
         return scores
 
+    def scores_of(self, row: int) -> NDArray[np.uint8]:
+        """Return what `scores` has of one row in all attributes; uint8 (attributes,)."""
+        scores: NDArray[np.uint8] = self._scores[:, row]
+        return scores
+
     def mask(self, position: int) -> NDArray[np.uint8]:
         """Return which rows pass one attribute's default threshold, memory-mapped.
 
@@ -137,6 +147,13 @@ class Index:
         """
         mask: NDArray[np.uint8] = self._masks[position]
         return mask
+
+    def masks(self, positions: Sequence[int]) -> NDArray[np.uint8]:
+        """Return the masks of several attributes; uint8 (n, (rows + 7) // 8)."""
+        first, last = positions[0], positions[-1]
+        if list(positions) == list(range(first, last + 1)):
+            return self._masks[first : last + 1]  # still memory-mapped
+        return self._masks[list(positions)]
 
     def matching(self, positions: Sequence[int]) -> NDArray[np.int64]:
         """Return the rows, ascending, that pass all these attributes' default thresholds."""
@@ -153,6 +170,10 @@ class Index:
         Raises:
             UsageError: there is no image with the id.
         """
+        # A build numbers images in the order of their paths; what came later may be anywhere.
+        row = int(np.searchsorted(self._ids, id_))
+        if row < self.rows and self._ids[row] == id_:
+            return row
         rows = np.flatnonzero(self._ids == id_)
         if not len(rows):
             raise UsageError(f"there is no image with the id {id_} in the index")

@@ -50,24 +50,22 @@ def facets(index: Index, among: Selection | None, names: Sequence[str]) -> tuple
         UsageError: there is no such group or field.
     """
     vocabulary = index.manifest.vocabulary
-    named = names or (*vocabulary.groups, *index.columns.names)
-    return tuple(facet for name in named for facet in _facets(index, among, name))
+    known = Names(vocabulary, index.columns)
+    found = map(known.either, names or (*vocabulary.groups, *index.columns.names))
+    rows = among or Selection.all(index.rows)
+    made: list[Facet] = []
+    for name, is_group in found:
+        made += [_of_group(index, rows, name)] if is_group else _of_field(index, among, name)
+    return tuple(made)
 
 
-def _facets(index: Index, among: Selection | None, name: str) -> list[Facet]:
+def _of_group(index: Index, among: Selection, name: str) -> Facet:
     vocabulary = index.manifest.vocabulary
-    known, is_group = Names(vocabulary, index.columns).either(name)
-    if not is_group:
-        return _of_field(index, among, known)
-    positions = vocabulary.groups[known]
-    masks = [index.mask(each) for each in positions]
-    if among is not None:
-        masks = [mask & among.mask for mask in masks]
-    counts = [Selection(mask).count for mask in masks]
+    positions = vocabulary.groups[name]
+    counts, images = among.counts(index.masks(positions))
     values = [vocabulary.value(each) for each in positions]
-    images = Selection(np.bitwise_or.reduce(masks)).count
     pairs = tuple(zip(values, counts, strict=True))
-    return [Facet(known, "attribute", pairs, images, len(values))]
+    return Facet(name, "attribute", pairs, images, len(values))
 
 
 def _of_field(index: Index, among: Selection | None, name: str) -> list[Facet]:

@@ -81,22 +81,38 @@ class Ordered:
         return self._ranking.only(slice(number))
 
 
-def by_probability(index: Index, tree: Filter, rows: Rows) -> Ordered:
+class ByScore:
+    """By a score that every row has."""
+
+    plan = Plan()
+
+    def __init__(self, rows: Rows, scores: NDArray[np.float64]) -> None:
+        """Take rows, int64 (n,), ascending, and their scores, float64 (n,)."""
+        self._rows, self._scores = rows, scores
+
+    def top(self, number: int) -> Ranking:
+        """Return the rows of the highest scores; only as many are put in order."""
+        rows, scores = self._rows, self._scores
+        if number < len(rows):
+            last = np.partition(scores, len(scores) - number)[len(scores) - number]
+            better, equal = np.flatnonzero(scores > last), np.flatnonzero(scores == last)
+            taken = np.sort(np.concatenate([better, equal[: number - len(better)]]))
+            rows, scores = rows[taken], scores[taken]
+        order = np.argsort(-scores, kind="stable")
+        return Ranking(rows[order], scores[order])
+
+
+def by_probability(index: Index, tree: Filter, rows: Rows) -> ByScore:
     """Rank by the joint probability of the attributes that a filter asks for."""
-    return _by_score(rows, np.exp(log_probability(tree, index, rows)))
+    return ByScore(rows, np.exp(log_probability(tree, index, rows)))
 
 
-def by_looks_and_attributes(index: Index, target: Target, rows: Rows, weight: float) -> Ordered:
+def by_looks_and_attributes(index: Index, target: Target, rows: Rows, weight: float) -> ByScore:
     """Rank by `weight` x cosine similarity + (1 - weight) x attribute similarity."""
     looks = index.similarities(target.vector, rows).astype(np.float64)
     scores = weight * looks + (1 - weight) * attribute_similarity(index, target, rows)
     seen = ~np.isin(rows, target.rows)
-    return _by_score(rows[seen], scores[seen])
-
-
-def _by_score(rows: Rows, scores: NDArray[np.float64]) -> Ordered:
-    order = np.argsort(-scores, kind="stable")
-    return Ordered(Ranking(rows[order], scores[order]))
+    return ByScore(rows[seen], scores[seen])
 
 
 def attribute_similarity(index: Index, target: Target, rows: Rows) -> NDArray[np.float64]:

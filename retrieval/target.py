@@ -47,8 +47,7 @@ def rows_with(index: Index, ids: Iterable[int]) -> tuple[int, ...]:
 
 def stored(index: Index, row: int) -> Target:
     """Return an image of the index as a target."""
-    attributes = range(len(index.manifest.vocabulary))
-    scores = np.array([index.scores(each)[row] for each in attributes], dtype=np.float32)
+    scores = index.scores_of(row).astype(np.float32)
     vector = index.vectors_of(np.array([row]))[0]
     return Target(vector, (scores / 255).astype(np.float32), (row,))
 

@@ -28,6 +28,7 @@ HAVE_TESTS_OF_THEIR_OWN = {
         "index-speed.md",
         "paper.md",
         "search-speed.md",
+        "service-speed.md",
         "speed.md",
         "your-own-catalogue.md",
     )

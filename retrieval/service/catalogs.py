@@ -9,18 +9,21 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from finetag_model.embedder import Embedder
 from finetag_model.errors import CatalogueError, FineTagError
 from indexer import Index
-from retrieval.catalog import Catalog, PixelReader
+from retrieval.catalog import Catalog, PixelReader, check_model
 from retrieval.cursor import Cursor
 
 KEPT_SECONDS = 300.0
 """For which a generation that was replaced is kept open."""
+
+MOST_KEPT = 8
+"""Generations open at a time; each takes memory, and its files stay on the disk meanwhile."""
 
 POLL_SECONDS = 0.5
 
@@ -72,7 +75,11 @@ class Served:
         return opened[0].catalog
 
     def at(self, cursor: str | None) -> Catalog:
-        """Return the generation that a cursor is of, or if there is none any more the newest."""
+        """Return the generation that a cursor is of, or if there is none any more the newest.
+
+        Raises:
+            CatalogueError: as `newest`.
+        """
         generation = None if cursor is None else Cursor.generation_of(cursor)
         if generation is not None and generation > self.newest().index.manifest.generation:
             self.refresh()  # another worker process was first to see it
@@ -82,7 +89,10 @@ class Served:
         return self.newest()
 
     def refresh(self) -> None:
-        """Open a newer generation if there is one, and let go of those replaced for long."""
+        """Open a newer generation if there is one, and let go of those replaced for long.
+
+        What goes wrong is told by `problem`; what was open stays open.
+        """
         with self._refreshing:
             now = time.monotonic()
             opened = [
@@ -92,22 +102,34 @@ class Served:
             ]
             try:
                 if not opened or not opened[0].catalog.index.is_current():
-                    index = Index.open(self.index_dir)
-                    index.preload()
-                    new = Catalog(index, embedder=self._embedder, read_pixels=self._read_pixels)
+                    new = _Opened(self._open())
                     for each in opened[:1]:
                         each.replaced = now
-                    opened.insert(0, _Opened(new))
+                    opened = [new, *opened][:MOST_KEPT]
                     _log.info(
                         "catalogue opened",
-                        extra={"catalog": self.name, "generation": opened[0].generation},
+                        extra={"catalog": self.name, "generation": new.generation},
                     )
-                self.problem = None
+                problem = None
             except FineTagError as error:
-                if str(error) != self.problem:
-                    _log.error("catalogue", extra={"catalog": self.name, "problem": str(error)})
-                self.problem = str(error)
+                problem = str(error)
+            except Exception as error:  # such as too many open files; the next look may go well
+                problem = f"the index {self.index_dir} cannot be opened: {error}"
             self._opened = opened
+            self._tell(problem)
+
+    def _open(self) -> Catalog:
+        index = Index.open(self.index_dir)
+        check_model(index, self._embedder.model)
+        index.preload()
+        return Catalog(index, embedder=self._embedder, read_pixels=self._read_pixels)
+
+    def _tell(self, problem: str | None) -> None:
+        """Say what is wrong: the log where the index is, clients its name alone."""
+        told = problem and problem.replace(str(self.index_dir), self.name)
+        if problem and told != self.problem:
+            _log.error("catalogue", extra={"catalog": self.name, "problem": problem})
+        self.problem = told
 
 
 class Catalogs:
@@ -117,7 +139,7 @@ class Catalogs:
         """Open all that can be opened; `close` ends the thread."""
         self._served = served
         self._closing = threading.Event()
-        self._each(Served.refresh)
+        self._refresh()
         self._thread = threading.Thread(target=self._watch, name="catalogues", daemon=True)
         self._thread.start()
 
@@ -137,8 +159,8 @@ class Catalogs:
 
     def _watch(self) -> None:
         while not self._closing.wait(POLL_SECONDS):
-            self._each(Served.refresh)
+            self._refresh()
 
-    def _each(self, what: Callable[[Served], None]) -> None:
+    def _refresh(self) -> None:
         for served in self._served.values():
-            what(served)
+            served.refresh()

@@ -8,11 +8,13 @@ from __future__ import annotations
 import io
 import resource
 import signal
+import threading
 import warnings
-from concurrent.futures import CancelledError, TimeoutError
+from concurrent.futures import CancelledError, Future, TimeoutError
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pebble import ProcessExpired, ProcessPool
 
@@ -33,7 +35,9 @@ if TYPE_CHECKING:
 PROCESSES = 2
 """That decode, in each worker process of the service."""
 
-_MEMORY = 4 << 30  # bytes of address space; a picture within the limits takes far less
+MEMORY = 4 << 30
+"""Bytes of address space of such a process; a picture within the limits takes far less."""
+
 _QUALITY = 85  # of a JPEG that is shown
 
 T = TypeVar("T")
@@ -42,17 +46,26 @@ T = TypeVar("T")
 class Decoder:
     """Reads pictures elsewhere; all methods raise ImageError for a picture that cannot be read."""
 
-    def __init__(self, limits: Limits) -> None:
-        """Processes start with the first picture."""
-        self._limits = limits
-        self._pool = ProcessPool(
-            PROCESSES, initializer=_be_careful, context=get_context("forkserver")
-        )
+    def __init__(self, limits: Limits, memory: int = MEMORY) -> None:
+        """Start the processes, which are ready by and by; `close` ends them.
+
+        Args:
+            limits: of pixels and of time.
+            memory: see `MEMORY`.
+        """
+        self._limits, self._memory = limits, memory
+        self._lock = threading.Lock()
+        self._waiting: set[Future[Any]] = set()
+        self._closed = False
+        self._pool = self._started()
 
     def close(self) -> None:
-        """End the processes; what they are at is lost."""
-        self._pool.stop()  # type: ignore[no-untyped-call]
-        self._pool.join()
+        """End the processes; what they are at is lost, and whoever waits for it is told."""
+        with self._lock:
+            self._closed = True
+            _stop(self._pool)
+            for each in self._waiting:
+                each.cancel()
 
     def pixels(self, image: QueryImage, size: int, crop: Crop | None) -> NDArray[np.uint8]:
         """Do as `retrieval.query.read_pixels`."""
@@ -71,29 +84,70 @@ class Decoder:
         return self._run(_jpeg, as_source(image), self._limits.pixels, side, crop)
 
     def _run(self, function: Callable[..., T], *arguments: object) -> T:
-        future = self._pool.schedule(
-            function, args=list(arguments), timeout=self._limits.decode_seconds
-        )
         try:
-            result: T = future.result()
+            try:
+                return self._once(function, arguments)
+            except BrokenProcessPool:  # a process was killed from outside, and all others with it
+                return self._once(function, arguments)
         except TimeoutError:
             raise ImageError(
                 f"reading the image took longer than {self._limits.decode_seconds:g} s"
             ) from None
-        except ProcessExpired:
+        except (ProcessExpired, BrokenProcessPool):
             raise ImageError("the image crashes its decoder") from None
         except MemoryError:
             raise ImageError("the image takes too much memory") from None
         except CancelledError:
-            raise FineTagError("the service is being shut down") from None
-        return result
+            raise _shut_down() from None
+
+    def _once(self, function: Callable[..., T], arguments: tuple[object, ...]) -> T:
+        with self._lock:
+            if self._closed:
+                raise _shut_down()
+            if not self._pool.active:
+                _stop(self._pool)
+                self._pool = self._started()
+            future: Future[T] = self._pool.schedule(
+                function, args=arguments, timeout=self._limits.decode_seconds
+            )
+            self._waiting.add(future)
+        try:
+            return future.result()
+        finally:
+            with self._lock:
+                self._waiting.discard(future)
+
+    def _started(self) -> ProcessPool:
+        context = get_context("forkserver")
+        context.set_forkserver_preload([__name__])  # or each process would import it anew
+        pool = ProcessPool(
+            PROCESSES, initializer=_be_careful, initargs=(self._memory,), context=context
+        )
+        pool.schedule(_nothing)  # or they would start with the first picture
+        return pool
 
 
-def _be_careful() -> None:
+def _stop(pool: ProcessPool) -> None:
+    pool.stop()  # type: ignore[no-untyped-call]
+    pool.join()
+
+
+def _shut_down() -> FineTagError:
+    return FineTagError("the service is being shut down")
+
+
+# What follows runs in the processes.
+
+
+def _be_careful(memory: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the service, which ends these
-    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
+    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     warnings.simplefilter("ignore")  # Pillow's, of odd metadata
+
+
+def _nothing() -> None:
+    pass
 
 
 def _check(source: Path | bytes, most: int) -> None:

@@ -44,8 +44,9 @@ class Service:
         """
         store = open_store(settings.state)
         queue = Queue(store)
-        embedder = BatchingEmbedder(load_embedder(settings.model, settings.runtime))
-        decoder = Decoder(settings.limits)
+        network = load_embedder(settings.model, settings.runtime)
+        decoder = Decoder(settings.limits)  # whose processes start while indexes are opened
+        embedder = BatchingEmbedder(network)
         served = {
             name: Served(name, folder, embedder, decoder.pixels)
             for name, folder in settings.catalogs.items()
@@ -72,6 +73,7 @@ class Service:
         self.runners.close()
         self.catalogs.close()
         self.decoder.close()
+        self.embedder.close()
 
 
 def _service(request: Request) -> Service:

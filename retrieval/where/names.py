@@ -62,7 +62,7 @@ class Names:
     def __init__(self, vocabulary: Vocabulary, columns: Columns) -> None:
         self._vocabulary = vocabulary
         self._columns = columns
-        self._groups = {fold(name): name for name in vocabulary.groups}
+        self._groups = vocabulary.groups_by_key
         self._fields = {fold(name): name for name in columns.names}
 
     def group(self, name: str) -> str | None:
@@ -136,11 +136,13 @@ class Names:
             WhereError: the group has no such value.
         """
         values = [self._vocabulary.value(place) for place in self._vocabulary.groups[group]]
+        if value in values:
+            return value
         folded = {fold(known): known for known in values}
-        if value not in values and fold(value) not in folded:
+        if fold(value) not in folded:
             what = f"{group} has no value {shown(value)}"
             raise WhereError(what, _nearest(fold(value), folded))
-        return value if value in values else folded[fold(value)]
+        return folded[fold(value)]
 
     def is_value(self, group: str, value: str) -> bool:
         """Say whether a group has a value, however it is spelt."""
