@@ -316,4 +316,5 @@ def test_two_workers_with_keys_answer_are_replaced_and_end(
     until(lambda: get(address, "/v1/catalogs", key) == 401)
     serving.send_signal(signal.SIGINT)
     _, stderr = serving.communicate(timeout=90)
-    assert (serving.returncode, stderr) == (130, "")
+    assert serving.returncode == 130
+    assert "Traceback" not in stderr  # Python may tell of semaphores of the killed one
