@@ -25,14 +25,14 @@ COOKIE = "finetag_session"
 HEADER = "X-API-Key"
 
 _OPEN = {"/", "/favicon.ico", "/openapi.json", "/healthz", "/readyz", "/v1/session"}
-_OPEN_BELOW = "/page/"
+_OPEN_BELOW = "/page/"  # what the page is made of
 _CHANGE_NOTHING = {"GET", "HEAD", "OPTIONS"}
 
 
 class Doorkeeper:
-    """Lets through who shows a good key, and leaves who that is as `caller` in `request.state`.
+    """Lets through who shows a good key, before anything of a request's body is read.
 
-    It does so before anything of a request's body is read.
+    It leaves who that is in `request.state`: as `caller` for the routes, as `key_id` for the log.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -88,7 +88,7 @@ async def _admit(request: Request) -> None:
         raise unknown(f"this {shown.kind} is not known, or no longer")
     if shown.kind == "session" and request.method not in _CHANGE_NOTHING:
         check_origin(request)
-    request.state.caller = caller
+    request.state.caller, request.state.key_id = caller, caller.key
 
 
 def _shown(request: Request) -> Shown | None:

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 from anyio import to_thread
 from fastapi import FastAPI
+from fastapi.middleware import Middleware
 
 from retrieval.service import (
     catalog_routes,
@@ -46,10 +47,9 @@ def create(settings: Settings | None = None) -> FastAPI:
         lifespan=lifespan,
         docs_url=None,  # they would load scripts from elsewhere
         redoc_url=None,
+        middleware=[Middleware(PlainStart), Middleware(Doorkeeper)],  # the outermost first
     )
     answer_problems(app)
-    app.add_middleware(PlainStart)
-    app.add_middleware(Doorkeeper)  # what is added later stands before it
     for routes in (search_routes, catalog_routes, job_routes):
         app.include_router(routes.router, dependencies=KEY_SCHEMES)
     for open_to_all in (session_routes, health_routes):
