@@ -15,6 +15,7 @@ from retrieval.service.decoding import Decoder
 from retrieval.service.heat import Heat
 from retrieval.service.pictures import Pictures
 from retrieval.service.settings import Settings
+from retrieval.service.turns import Turns
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Service:
     decoder: Decoder
     catalogs: Catalogs
     pictures: Pictures
+    turns: Turns
 
     @classmethod
     def start(cls, settings: Settings) -> Service:
@@ -42,7 +44,7 @@ class Service:
             for name, folder in settings.catalogs.items()
         }
         pictures = Pictures(settings.state / "pictures", settings.limits)
-        return cls(settings, embedder, decoder, Catalogs(served), pictures)
+        return cls(settings, embedder, decoder, Catalogs(served), pictures, Turns())
 
     @cached_property
     def heat(self) -> Heat:
