@@ -21,7 +21,8 @@ from finetag_model.errors import CatalogueError, UsageError
 from indexer.approximation import Plan
 from indexer.arrays import mapped
 from indexer.columns import Columns
-from indexer.layout import BUILD, Pointer, damaged, generation_dir, hold, is_index
+from indexer.counting import Counter
+from indexer.layout import Pointer, current_pointer, damaged, generation_dir, hold
 from indexer.manifest import (
     FIELDS,
     HASH_BYTES,
@@ -79,6 +80,7 @@ class Index:
         offsets = mapped(folder / OFFSETS, np.int64, (rows + 1,))
         lines = np.memmap(folder / RECORDS, np.uint8, mode="r")
         self._listed_masks: dict[int, Mask] = {}
+        self._counters: dict[tuple[int, ...], Counter] = {}
         self._records = Records(np.asarray(lines), offsets, self.root)
 
     @classmethod
@@ -90,12 +92,12 @@ class Index:
         """
         index_dir = index_dir.absolute()  # the vectors are opened later, perhaps from elsewhere
         while True:
-            pointer = _pointer(index_dir)
+            pointer = current_pointer(index_dir)
             try:
                 return cls(index_dir, pointer)
             except (ValueError, FileNotFoundError) as error:
                 # A writer may have published, and swept, between the two steps.
-                if _pointer(index_dir) == pointer:
+                if current_pointer(index_dir) == pointer:
                     raise damaged(index_dir, error) from error
             except OSError as error:
                 raise CatalogueError(
@@ -118,7 +120,7 @@ class Index:
         Raises:
             CatalogueError: the index is damaged or gone.
         """
-        return _pointer(self._index_dir) == self._pointer
+        return current_pointer(self._index_dir) == self._pointer
 
     @property
     def rows(self) -> int:
@@ -148,13 +150,6 @@ class Index:
         mask: NDArray[np.uint8] = self._masks[position]
         return mask
 
-    def masks(self, positions: Sequence[int]) -> NDArray[np.uint8]:
-        """Return the masks of several attributes; uint8 (n, (rows + 7) // 8)."""
-        first, last = positions[0], positions[-1]
-        if list(positions) == list(range(first, last + 1)):
-            return self._masks[first : last + 1]  # still memory-mapped
-        return self._masks[list(positions)]
-
     def matching(self, positions: Sequence[int]) -> NDArray[np.int64]:
         """Return the rows, ascending, that pass all these attributes' default thresholds."""
         every = Selection.all(self.rows).mask
@@ -163,6 +158,12 @@ class Index:
     def count(self, position: int) -> int:
         """Return how many rows pass one attribute's default threshold."""
         return Selection(self.mask(position)).count
+
+    def counter(self, positions: tuple[int, ...]) -> Counter:
+        """Return what counts several attributes, by default thresholds; it is kept."""
+        if positions not in self._counters:
+            self._counters[positions] = Counter([self.mask(each) for each in positions])
+        return self._counters[positions]
 
     def row_of(self, id_: int) -> int:
         """Return the row of an image.
@@ -250,6 +251,8 @@ class Index:
             opened.preload()
         for array in (self._masks, self._scores):
             array[:, :: 1 << 12].max(initial=0)
+        for positions in self.manifest.vocabulary.groups.values():
+            self.counter(positions)
 
     def images(self, rows: Iterable[int]) -> list[ImageRecord]:
         """Return the records of these rows, in their order.
@@ -311,21 +314,3 @@ class Index:
             return Vectors(self.folder / VISUAL, self.rows, self.manifest.model.visual_dim, ivf)
         except ValueError as error:
             raise damaged(self._index_dir, f"{VISUAL}: {error}") from error
-
-
-def _pointer(index_dir: Path) -> Pointer:
-    try:
-        pointer = Pointer.read(index_dir)
-    except ValueError as error:
-        raise damaged(index_dir, error) from error
-    except OSError as error:
-        raise CatalogueError(
-            f"cannot read the index {index_dir}: {(error.strerror or str(error)).lower()}"
-        ) from error
-    if pointer is not None:
-        return pointer
-    if is_index(index_dir):
-        raise CatalogueError(
-            f"the index {index_dir} was never finished, or is of an earlier FineTag; run '{BUILD}'"
-        )
-    raise CatalogueError(f"there is no index in {index_dir}; make one with '{BUILD}'")

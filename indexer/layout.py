@@ -156,6 +156,29 @@ def damaged(index_dir: Path, what: object) -> CatalogueError:
     return CatalogueError(f"the index {index_dir} is damaged: {what}; mend it with '{REPAIR}'")
 
 
+def current_pointer(index_dir: Path) -> Pointer:
+    """Return what the file `current` says, for a reader.
+
+    Raises:
+        CatalogueError: there is no index, or it is damaged or was never finished.
+    """
+    try:
+        pointer = Pointer.read(index_dir)
+    except ValueError as error:
+        raise damaged(index_dir, error) from error
+    except OSError as error:
+        raise CatalogueError(
+            f"cannot read the index {index_dir}: {(error.strerror or str(error)).lower()}"
+        ) from error
+    if pointer is not None:
+        return pointer
+    if is_index(index_dir):
+        raise CatalogueError(
+            f"the index {index_dir} was never finished, or is of an earlier FineTag; run '{BUILD}'"
+        )
+    raise CatalogueError(f"there is no index in {index_dir}; make one with '{BUILD}'")
+
+
 def fsync(path: Path) -> None:
     """Wait until a file or folder is on the disk itself."""
     descriptor = os.open(path, os.O_RDONLY)

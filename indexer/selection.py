@@ -5,7 +5,7 @@ How a filter is written, and what passes it, is the business of `retrieval`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cached_property
 
 import numpy as np
@@ -17,8 +17,8 @@ Mask = NDArray[np.uint8]
 Words = NDArray[np.uint64]
 """A mask of whole words of 64 bits, which are counted and looked through eight times as fast."""
 
-_CACHED = 1 << 18
-"""Bytes of masks that are worked on at a time, few enough for a processor's own cache."""
+FEW = 8
+"""To look at single bytes of a mask takes about so much longer than to go through them all."""
 
 
 class Selection:
@@ -62,27 +62,20 @@ class Selection:
         """The row numbers, int64, ascending."""
         return places(self._words)
 
-    def counts(self, masks: NDArray[np.uint8]) -> tuple[list[int], int]:
-        """Count these rows in several masks, in the order of the rows; uint8 (n, bytes).
-
-        Returns:
-            How many each mask has, and how many are in any of them.
-        """
+    def counts(self, masks: Iterable[Mask]) -> list[int]:
+        """Return how many of these rows each of some masks has, in the order of the rows."""
         # Where few bytes have a bit, the others are not looked at.
-        few = self._bytes if 8 * len(self._bytes) < len(self.mask) else None
+        few = self._bytes if FEW * len(self._bytes) < len(self.mask) else None
         among = self.mask if few is None else self.mask[few]
-        width = -(-len(among) // 8)
-        step = min(len(masks), _CACHED // (8 * width + 1) + 1)
-        words, union = np.zeros((step, width), dtype=np.uint64), np.zeros(width, dtype=np.uint64)
-        counts: list[int] = []
-        for start in range(0, len(masks), step):
-            some = masks[start : start + step]
-            part = words[: len(some)]
-            there = some if few is None else some.take(few, axis=1)
-            np.bitwise_and(there, among, out=part.view(np.uint8)[:, : len(among)])
-            np.bitwise_or(union, np.bitwise_or.reduce(part), out=union)
-            counts += np.bitwise_count(part).sum(axis=1, dtype=np.uint32).tolist()
-        return counts, int(np.bitwise_count(union).sum(dtype=np.uint32))
+        # What is written to is small enough for a processor's cache, and used again.
+        words = np.zeros(-(-len(among) // 8), dtype=np.uint64)
+        bits = words.view(np.uint8)[: len(among)]
+        counted = np.empty(len(words), dtype=np.uint8)
+        counts = []
+        for mask in masks:
+            np.bitwise_and(mask if few is None else mask.take(few), among, out=bits)
+            counts.append(int(np.bitwise_count(words, out=counted).sum(dtype=np.uint32)))
+        return counts
 
     @cached_property
     def _bytes(self) -> NDArray[np.int64]:

@@ -62,7 +62,7 @@ def facets(index: Index, among: Selection | None, names: Sequence[str]) -> tuple
 def _of_group(index: Index, among: Selection, name: str) -> Facet:
     vocabulary = index.manifest.vocabulary
     positions = vocabulary.groups[name]
-    counts, images = among.counts(index.masks(positions))
+    counts, images = index.counter(positions).count(among)
     values = [vocabulary.value(each) for each in positions]
     pairs = tuple(zip(values, counts, strict=True))
     return Facet(name, "attribute", pairs, images, len(values))

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from finetag_model.embedder import Embedder, Embedding, ModelInfo
 from finetag_model.errors import FineTagError
+from retrieval.service.turns import away
 
 MOST = 16
 """Images of one run, at most."""
@@ -63,7 +64,8 @@ class BatchingEmbedder:
             FineTagError: it was closed.
         """
         asked = [self._ask(each) for each in pixels]
-        made = [each.result() for each in asked]
+        with away():
+            made = [each.result() for each in asked]
         return Embedding(
             np.stack([each.scores for each in made]), np.stack([each.visual for each in made])
         )

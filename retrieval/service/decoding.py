@@ -21,6 +21,7 @@ from pebble import ProcessExpired, ProcessPool
 from finetag_model.errors import FineTagError, ImageError
 from finetag_model.images import image_size, load_rgb, suffix_of
 from retrieval.query import as_source, cropped, read_pixels
+from retrieval.service.turns import away
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -112,7 +113,8 @@ class Decoder:
             )
             self._waiting.add(future)
         try:
-            return future.result()
+            with away():
+                return future.result()
         finally:
             with self._lock:
                 self._waiting.discard(future)

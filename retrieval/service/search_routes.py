@@ -103,4 +103,6 @@ def _search(
     options = asked.model_dump(exclude={"pictures", "urls", "where"})
     where = asked.where
     catalog = served.at(asked.cursor)
-    return Answer.model_validate(catalog.search(images or None, where=where, **options))
+    with service.turns.one():
+        found = catalog.search(images or None, where=where, **options)
+    return Answer.model_validate(found)

@@ -19,6 +19,7 @@ from retrieval.service.pictures import Pictures
 from retrieval.service.runners import Runners
 from retrieval.service.settings import Settings
 from retrieval.service.store import open_store
+from retrieval.service.turns import Turns
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Service:
     queue: Queue
     runners: Runners
     callers: Callers
+    turns: Turns
 
     @classmethod
     def start(cls, settings: Settings) -> Service:
@@ -61,6 +63,7 @@ class Service:
             queue=queue,
             runners=Runners(settings, queue),
             callers=Callers(store),
+            turns=Turns(),
         )
 
     @cached_property
