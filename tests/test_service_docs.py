@@ -38,4 +38,4 @@ def test_every_route_is_told_of(served: Example) -> None:
     described = json.loads(run_well(f"curl -sS {served.address}/openapi.json", served.folder))
     page = PAGE.read_text()
     for route in described["paths"]:
-        assert f"{route.replace('{catalog}', '{c}').replace('{image}', '{id}')}`" in page
+        assert f"{route.replace('{catalog}', '{c}').replace('{image}', '{id}')}`" in page, route

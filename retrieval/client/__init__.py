@@ -5,8 +5,8 @@
 ...     answer = client.search("query.jpg", where="wing_color=grey", limit=5)
 >>> [hit.name for hit in answer.hits]
 
-`AsyncClient` is the same for programs with an event loop. `calls` says what goes over the wire,
-`retries` what is sent again, `errors` what goes wrong; `sending` sends.
+`AsyncClient` is the same for programs with an event loop. `calls` and `job_calls` say what goes
+over the wire, `retries` what is sent again, `errors` what goes wrong; `sending` sends.
 """
 
 from retrieval.client.asynchronous import AsyncClient
@@ -18,7 +18,9 @@ from retrieval.client.errors import (
     ServiceError,
     Unreachable,
 )
+from retrieval.client.job_calls import JobError
 from retrieval.client.sync import Client
+from retrieval.service.job_models import Job
 from retrieval.service.models import (
     Answer,
     AttributeGroup,
@@ -38,6 +40,8 @@ __all__ = [
     "Expired",
     "Hit",
     "Image",
+    "Job",
+    "JobError",
     "NotAllowed",
     "NotFound",
     "Picture",

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import Unpack
+from typing import Any, Unpack
 
-from anyio import to_thread
+from anyio import sleep, to_thread
 
 from retrieval.client import calls
 from retrieval.client.calls import SearchOptions
 from retrieval.client.errors import Busy, Unreachable
 from retrieval.client.images import QueryImages, Upload, read_all, read_file
+from retrieval.client.job_calls import Progress, TableKind, Wait, kind_of, read_images
 from retrieval.client.sending import AsyncSender
+from retrieval.service.job_models import Job
 from retrieval.service.models import (
     Answer,
     AttributeGroup,
@@ -106,3 +108,46 @@ class AsyncClient(AsyncSender):
         with suppress(Busy, Unreachable):
             return await self._send(calls.ready())
         return False
+
+    async def add(
+        self, images: Iterable[Upload], fields: Sequence[Mapping[str, Any] | None] | None = None
+    ) -> Job:
+        """Do as `Client.add`."""
+        read = await to_thread.run_sync(read_images, images)
+        return await self._send(self._job_calls.add(read, fields))
+
+    async def delete(self, ids: int | Iterable[int]) -> Job:
+        """Do as `Client.delete`."""
+        return await self._send(self._job_calls.delete(ids))
+
+    async def update(self) -> Job:
+        """Do as `Client.update`."""
+        return await self._send(self._job_calls.update())
+
+    async def import_fields(self, table: Upload, kind: TableKind | None = None) -> Job:
+        """Do as `Client.import_fields`."""
+        read = await to_thread.run_sync(read_file, table)
+        return await self._send(self._job_calls.import_fields(read, kind_of(table, kind)))
+
+    async def job(self, job: Job | str) -> Job:
+        """Do as `Client.job`."""
+        return await self._send(self._job_calls.job(job))
+
+    async def jobs(self, limit: int = 50) -> tuple[Job, ...]:
+        """Do as `Client.jobs`."""
+        return await self._send(self._job_calls.jobs(limit))
+
+    async def cancel(self, job: Job | str) -> Job:
+        """Do as `Client.cancel`."""
+        return await self._send(self._job_calls.cancel(job))
+
+    async def wait(
+        self, job: Job | str, timeout: float = 600.0, on_progress: Progress | None = None
+    ) -> Job:
+        """Do as `Client.wait`."""
+        wait = Wait(timeout, on_progress)
+        while (pause := wait.pause(found := await self.job(job))) is not None:
+            await sleep(pause)
+        while (pause := wait.pause_until_shown(found, await self.catalog())) is not None:
+            await sleep(pause)
+        return found

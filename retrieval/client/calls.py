@@ -110,29 +110,29 @@ class CatalogCalls:
             UsageError: an option is not as it must be.
         """
         asked = _asked(images, where, limit, options)
-        files = [_file(each) for each in images if isinstance(each, bytes)]
+        files = [file_part("image", each) for each in images if isinstance(each, bytes)]
         if files:
             path, parts = f"{self._path}/search/upload", {"files": files, "data": {"query": asked}}
         else:
-            path, parts = f"{self._path}/search", _json(asked)
-        return Call("POST", path, _reader(Answer), parts)
+            path, parts = f"{self._path}/search", json_body(asked)
+        return Call("POST", path, reader(Answer), parts)
 
     def keep(self, image: bytes) -> Call[Picture]:
         """Return the call that keeps a picture; sent twice, it would keep two."""
-        parts = {"files": [_file(image)]}
-        return Call("POST", f"{self._path}/pictures", _reader(Picture), parts, repeatable=False)
+        parts = {"files": [file_part("image", image)]}
+        return Call("POST", f"{self._path}/pictures", reader(Picture), parts, repeatable=False)
 
     def info(self) -> Call[CatalogInfo]:
         """Return the call that describes the catalogue."""
-        return Call("GET", self._path, _reader(CatalogInfo))
+        return Call("GET", self._path, reader(CatalogInfo))
 
     def attributes(self) -> Call[tuple[AttributeGroup, ...]]:
         """Return the call for the groups of attributes."""
-        return Call("GET", f"{self._path}/attributes", _reader(tuple[AttributeGroup, ...]))
+        return Call("GET", f"{self._path}/attributes", reader(tuple[AttributeGroup, ...]))
 
     def image(self, id: int) -> Call[Image]:
         """Return the call that describes an image."""
-        return Call("GET", f"{self._path}/images/{index(id)}", _reader(Image))
+        return Call("GET", f"{self._path}/images/{index(id)}", reader(Image))
 
     def thumbnail(self, of: int | Picture, side: int) -> Call[bytes]:
         """Return the call for an image of the catalogue, or a kept picture, small."""
@@ -146,7 +146,7 @@ class CatalogCalls:
 
 def catalogs() -> Call[tuple[CatalogInfo, ...]]:
     """Return the call that lists the catalogues."""
-    return Call("GET", "/v1/catalogs", _reader(tuple[CatalogInfo, ...]))
+    return Call("GET", "/v1/catalogs", reader(tuple[CatalogInfo, ...]))
 
 
 def ready() -> Call[bool]:
@@ -199,11 +199,13 @@ def _place(of: int | Picture) -> str:
     return f"pictures/{of.token}" if isinstance(of, Picture) else f"images/{index(of)}"
 
 
-def _file(data: bytes) -> tuple[str, tuple[str, bytes, str]]:
-    return "image", ("image", data, "application/octet-stream")  # no name: it would tell a path
+def file_part(field: str, data: bytes, name: str = "file") -> tuple[str, tuple[str, bytes, str]]:
+    """Return one file of a form; its own name stays here, since it would tell a path."""
+    return field, (name, data, "application/octet-stream")
 
 
-def _json(text: str) -> dict[str, Any]:
+def json_body(text: str) -> dict[str, Any]:
+    """Return the parts of a request whose body is JSON."""
     return {"content": text.encode(), "headers": {"Content-Type": "application/json"}}
 
 
@@ -211,7 +213,8 @@ def _params(**params: str | int) -> dict[str, Any]:
     return {"params": params}
 
 
-def _reader(kind: type[T]) -> Callable[[httpx2.Response], T]:
+def reader(kind: type[T]) -> Callable[[httpx2.Response], T]:
+    """Return what makes a value of a type of a response; ServiceError if it holds none."""
     adapter = TypeAdapter(kind)
 
     def read(response: httpx2.Response) -> T:

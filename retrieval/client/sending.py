@@ -11,6 +11,7 @@ from anyio import sleep
 from retrieval.client.calls import Call, CatalogCalls
 from retrieval.client.connection import connection
 from retrieval.client.errors import ServiceError, check, told_plainly
+from retrieval.client.job_calls import JobCalls
 from retrieval.client.retries import pause
 
 T = TypeVar("T")
@@ -45,7 +46,7 @@ class Sender:
         """
         told = connection(address, key, timeout)
         self.address, self.catalog_name = told.address, catalog
-        self._calls = CatalogCalls(catalog)
+        self._calls, self._job_calls = CatalogCalls(catalog), JobCalls(catalog)
         self._retries, self._timeout = retries, timeout
         self._http = httpx2.Client(**told.options, transport=transport)
 
@@ -91,7 +92,7 @@ class AsyncSender:
         """Do as `Client`; the transport is such as `httpx2.AsyncHTTPTransport(verify=...)`."""
         told = connection(address, key, timeout)
         self.address, self.catalog_name = told.address, catalog
-        self._calls = CatalogCalls(catalog)
+        self._calls, self._job_calls = CatalogCalls(catalog), JobCalls(catalog)
         self._retries, self._timeout = retries, timeout
         self._http = httpx2.AsyncClient(**told.options, transport=transport)
 

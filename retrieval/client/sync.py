@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import Unpack
+from typing import Any, Unpack
 
 from retrieval.client import calls
 from retrieval.client.calls import SearchOptions
 from retrieval.client.errors import Busy, Unreachable
 from retrieval.client.images import QueryImages, Upload, read_all, read_file
+from retrieval.client.job_calls import Progress, TableKind, Wait, kind_of, read_images
 from retrieval.client.sending import Sender
+from retrieval.service.job_models import Job
 from retrieval.service.models import (
     Answer,
     AttributeGroup,
@@ -158,3 +161,81 @@ class Client(Sender):
         with suppress(Busy, Unreachable):
             return self._send(calls.ready())
         return False
+
+    def add(
+        self, images: Iterable[Upload], fields: Sequence[Mapping[str, Any] | None] | None = None
+    ) -> Job:
+        """Add images to the catalogue; the service reads them at once and embeds them later.
+
+        All of them are in memory while they are sent: add many by the hundred. Those that cannot
+        be read are left out, and told of in the job's result.
+
+        >>> job = client.add(["a.jpg", "b.jpg"], fields=[{"price": 12.5}, None])
+        >>> [image.id for image in client.wait(job).result.images]
+
+        Args:
+            images: 1 to 1000 paths, bytes or open files.
+            fields: of each image what is imported with it, or None.
+
+        Raises:
+            ImageError: a file cannot be read.
+        """
+        return self._send(self._job_calls.add(read_images(images), fields))
+
+    def delete(self, ids: int | Iterable[int]) -> Job:
+        """Delete images, for good."""
+        return self._send(self._job_calls.delete(ids))
+
+    def update(self) -> Job:
+        """Have the service look through the catalogue's folder for what is new or gone."""
+        return self._send(self._job_calls.update())
+
+    def import_fields(self, table: Upload, kind: TableKind | None = None) -> Job:
+        """Import prices, titles or own attributes, as `finetag-index import`.
+
+        Args:
+            table: with a column `path` or `id`.
+            kind: of table; None: what the ending of its path says.
+
+        Raises:
+            ImageError: the file cannot be read.
+        """
+        return self._send(self._job_calls.import_fields(read_file(table), kind_of(table, kind)))
+
+    def job(self, job: Job | str) -> Job:
+        """Say how a job stands.
+
+        Raises:
+            NotFound: there is none of that id, or no longer.
+        """
+        return self._send(self._job_calls.job(job))
+
+    def jobs(self, limit: int = 50) -> tuple[Job, ...]:
+        """List the newest jobs, without their results."""
+        return self._send(self._job_calls.jobs(limit))
+
+    def cancel(self, job: Job | str) -> Job:
+        """Cancel a job: at once if it waits, else at its next good moment; not if it has ended."""
+        return self._send(self._job_calls.cancel(job))
+
+    def wait(
+        self, job: Job | str, timeout: float = 600.0, on_progress: Progress | None = None
+    ) -> Job:
+        """Wait until a job is done, and searches show what it did.
+
+        Other worker processes of the service than the one that was asked may take a second more.
+
+        Args:
+            job: what a change returned, or its id.
+            timeout: seconds.
+            on_progress: called with the job whenever it has come further.
+
+        Raises:
+            JobError: it failed, was cancelled, or has not ended in time.
+        """
+        wait = Wait(timeout, on_progress)
+        while (pause := wait.pause(found := self.job(job))) is not None:
+            time.sleep(pause)
+        while (pause := wait.pause_until_shown(found, self.catalog())) is not None:
+            time.sleep(pause)
+        return found
