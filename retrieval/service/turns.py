@@ -35,14 +35,14 @@ class Turns:
             _mine.turns = None
             self._give()
 
-    def _take(self) -> None:
+    def _take(self, *, first: bool = False) -> None:
         with self._lock:
             if self._free:
                 self._free -= 1
                 return
             called = threading.Lock()
             called.acquire()
-            self._waiting.append(called)
+            (self._waiting.appendleft if first else self._waiting.append)(called)
         called.acquire()  # until it is handed a place
 
     def _give(self) -> None:
@@ -55,7 +55,10 @@ class Turns:
 
 @contextmanager
 def away() -> Iterator[None]:
-    """Let others have this thread's place, if it holds one, while a block waits."""
+    """Let others have this thread's place, if it holds one, while a block waits.
+
+    It is the next to get one afterwards.
+    """
     turns: Turns | None = getattr(_mine, "turns", None)
     if turns is None:
         yield
@@ -64,7 +67,7 @@ def away() -> Iterator[None]:
     try:
         yield
     finally:
-        turns._take()
+        turns._take(first=True)  # it has waited for its turn before
 
 
 def _cores() -> int:

@@ -223,8 +223,8 @@ def test_what_is_open_is_served_on_whatever_comes(
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(service_index, folder)
     delete_best(folder)
-    wait_until(lambda: client.get("/v1/catalogs/shop").json()["problem"] is None)
-    assert client.get("/v1/catalogs/shop").json()["generation"] == 2
+    wait_until(lambda: client.get("/v1/catalogs/shop").json()["generation"] == 2)
+    assert client.get("/v1/catalogs/shop").json()["problem"] is None
     assert client.post(SEARCH, json=GREY).json()["hits"] != before
 
 

@@ -70,6 +70,38 @@ def test_who_waits_elsewhere_lets_others_compute() -> None:
         pass
 
 
+def test_who_comes_back_is_the_next() -> None:
+    turns = Turns(1)
+    order: list[str] = []
+    came_back = threading.Event()
+
+    def away_and_back() -> None:
+        with turns.one():
+            with away():
+                came_back.wait(30)
+            order.append("back")
+
+    def other() -> None:
+        with turns.one():
+            order.append("other")
+
+    with ThreadPoolExecutor(4) as pool:
+        every = [pool.submit(away_and_back)]
+        while not (turns._free and every[0].running()):
+            time.sleep(0.001)
+        time.sleep(0.05)
+        with turns.one():
+            every += [pool.submit(other) for _ in range(2)]
+            while len(turns._waiting) < 2:
+                time.sleep(0.001)
+            came_back.set()
+            while len(turns._waiting) < 3:
+                time.sleep(0.001)
+        for each in every:
+            each.result(30)
+    assert order == ["back", "other", "other"]
+
+
 def test_an_error_gives_the_place_back() -> None:
     turns = Turns(1)
     for _ in range(3):
