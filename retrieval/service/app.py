@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from anyio import to_thread
 from fastapi import FastAPI
 
-from retrieval.service import catalog_routes, health_routes, search_routes
+from retrieval.service import catalog_routes, health_routes, page_routes, search_routes
 from retrieval.service.problems import answer_problems
 from retrieval.service.service import Service
 from retrieval.service.settings import Settings
@@ -40,6 +40,6 @@ def create(settings: Settings | None = None) -> FastAPI:
         redoc_url=None,
     )
     answer_problems(app)
-    for routes in (search_routes, catalog_routes, health_routes):
+    for routes in (search_routes, catalog_routes, health_routes, page_routes):
         app.include_router(routes.router)
     return app
