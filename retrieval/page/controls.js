@@ -18,7 +18,7 @@ function slider(label, low, high, told, set) {
     seen();
     later();
   });
-  const ends = el("div.ends", { "aria-hidden": "true" }, el("span", {}, low), el("span", {}, high));
+  const ends = low && el("div.ends", { "aria-hidden": "true" }, el("span", {}, low), el("span", {}, high));
   const head = el("div.slider-head", {}, el("span", {}, label), output);
   const element = el("div.slider", {}, head, input, ends);
   const show = (value) => {
@@ -40,8 +40,8 @@ export class Sliders {
     );
     this.sure = slider(
       "Sureness",
-      "The model’s own",
-      "Certain",
+      null,
+      null,
       (value) => (value === 0 ? "as the model judges" : `at least ${percent(value / 100)} sure`),
       (value) => change({ sure: value === 0 ? null : value / 100 }),
     );

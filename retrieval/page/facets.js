@@ -51,8 +51,13 @@ export class Facets {
     );
   }
 
-  /** Forget the groups: another catalogue has others. */
-  clear() {
+  /** Begin with the groups of a catalogue; values that none of its images has are left out. */
+  open(groups) {
+    this.missing = new Set(
+      groups.flatMap(({ group, values }) =>
+        values.filter(({ images }) => !images).map(({ value }) => `${group}=${value}`),
+      ),
+    );
     this.groups.clear();
     this.list.replaceChildren();
     this.search.value = "";
@@ -132,7 +137,9 @@ class Values extends Group {
   show(facet) {
     this.images = facet.images;
     for (const row of this.rows.values()) row.count = 0;
-    for (const [value, images] of facet.values) this.row(value).count = images;
+    for (const [value, images] of facet.values) {
+      if (images || !this.facets.missing.has(`${this.name}=${value}`)) this.row(value).count = images;
+    }
     for (const row of this.rows.values()) row.number.textContent = count(row.count);
     this.tick();
   }

@@ -17,7 +17,7 @@ import { Visits } from "./visits.js";
 import { Why } from "./why.js";
 
 const INVITATION =
-  "Drop a picture anywhere on this page, paste one, or choose a file. Or begin with what it should have.";
+  "Show a picture and see what resembles it, or say what it should have. Both together work best.";
 
 let state = fromAddress(location.search);
 let catalogs = [];
@@ -72,6 +72,7 @@ function showAsked() {
   byId("headline").textContent = headline(state);
   document.title = begins ? "FineTag" : `${headline(state)} · FineTag`;
   byId("invitation").textContent = begins ? INVITATION : "";
+  byId("invite").hidden = !begins;
   byId("home").href = toAddress({ ...EMPTY, catalog: catalogs.length > 1 ? state.catalog : null });
   showChips(state, change);
   query.show(state);
@@ -97,7 +98,7 @@ async function openCatalog() {
   if (opened === info.name) return;
   groups = await api.attributes(info.name);
   opened = info.name;
-  facets.clear();
+  facets.open(groups);
   byId("shelves").replaceChildren();
   tools.offer(info.fields);
 }

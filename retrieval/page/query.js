@@ -18,7 +18,7 @@ export class Query {
       this.take([...this.file.files], this.adding);
       this.file.value = "";
     });
-    byId("pick").addEventListener("click", () => this.pick(false));
+    for (const id of ["pick", "invite"]) byId(id).addEventListener("click", () => this.pick(false));
     document.addEventListener("paste", (event) => this.paste(event));
     this.listenForDrops();
   }

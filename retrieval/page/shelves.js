@@ -38,7 +38,7 @@ export async function shelves(catalog, groups, signal) {
       const hit = answers[at].hits.find((each) => !shown.has(each.id)) || answers[at].hits[0];
       if (!hit) continue;
       shown.add(hit.id);
-      cards.push(card(catalog, group.group, value, hit, answers[at].total));
+      cards.push(card(catalog, group, value, hit, answers[at].total));
     }
     const name = words(group.group);
     made.push(el("div.shelf", {}, el("h2", {}, `By ${name}`), el("ul", { "aria-label": name }, ...cards)));
@@ -47,7 +47,7 @@ export async function shelves(catalog, groups, signal) {
 }
 
 function card(catalog, group, value, hit, total) {
-  const state = { ...EMPTY, catalog, has: { [group]: [value] } };
+  const state = { ...EMPTY, catalog, has: { [group.group]: [value] } };
   const picture = el("img", {
     src: api.thumbnail(catalog, { id: hit.id }),
     alt: "",
@@ -55,10 +55,8 @@ function card(catalog, group, value, hit, total) {
     height: hit.height,
     loading: "lazy",
   });
-  const name = el("span.card-name", {}, isDrawn([value]) ? swatch(value) : null, words(value));
-  return el(
-    "li",
-    {},
-    el("a.card", { href: toAddress(state), "data-group": group, "data-value": value }, picture, name, " ", el("span.count", {}, images(total))),
-  );
+  const drawn = isDrawn(group.values.map((each) => each.value));
+  const name = el("span.card-name", {}, drawn ? swatch(value) : null, words(value));
+  const properties = { href: toAddress(state), "data-group": group.group, "data-value": value };
+  return el("li", {}, el("a.card", properties, picture, name, " ", el("span.count", {}, images(total))));
 }

@@ -121,7 +121,7 @@ export class Why {
       pictures,
       this.caption,
       this.table,
-      this.sum(state, hit),
+      ...this.sum(state, hit),
       this.buttons(hit, likeness),
     );
     this.panel.setAttribute("aria-label", likeness ? `Why hit ${hit.rank} is similar` : `What hit ${hit.rank} has`);
@@ -207,10 +207,11 @@ export class Why {
   }
 
   sum(state, hit) {
-    if (!hit.explanation || state.weight === 1) return null;
+    if (!hit.explanation || state.weight === 1) return [];
     const { looks } = hit.explanation;
     const rest = Math.max(0, hit.score - (looks ?? 0));
-    return el("p.sum", {}, `Score ${hit.score.toFixed(2)}: ${(looks ?? 0).toFixed(2)} by looks, ${rest.toFixed(2)} by attributes`);
+    const told = `${(looks ?? 0).toFixed(2)} by looks and ${rest.toFixed(2)} by attributes`;
+    return [el("p.sum", {}, `Score ${hit.score.toFixed(2)}: ${told}`)];
   }
 
   buttons(hit, likeness) {
