@@ -6,10 +6,10 @@ import { hasFilter, hasPicture, ranged, toggled } from "./state.js";
 /** The headline of a search. */
 export function headline(state) {
   const pictures = state.pictures.length + state.like.length;
-  if (!pictures) return hasFilter(state) ? "Images that have it all" : "Find it by its looks";
+  if (!pictures) return hasFilter(state) ? "Images with" : "Find it by its looks";
   const like = pictures === 1 ? "Images like this one" : `Images like these ${pictures}`;
-  const but = state.unlike.length ? ", but not like the faded" : "";
-  return `${like}${but}${hasFilter(state) ? ", among those with" : ""}`;
+  const but = state.unlike.length ? " but not the faded" : "";
+  return `${like}${but}${hasFilter(state) ? ", with" : ""}`;
 }
 
 /** Show a chip for each filter; `change` takes the part of the state that removing one changes. */

@@ -74,8 +74,8 @@ export class Tools {
   /** Offer the fields of a catalogue. */
   offer(fields) {
     const options = fields.flatMap((field) => [
-      el("option", { value: field }, `${words(field)}, up`),
-      el("option", { value: `-${field}` }, `${words(field)}, down`),
+      el("option", { value: field }, `${words(field)}, ascending`),
+      el("option", { value: `-${field}` }, `${words(field)}, descending`),
     ]);
     this.best = el("option", { value: "" });
     this.order.replaceChildren(this.best, ...options);

@@ -40,7 +40,10 @@ export class Why {
       this.later(null);
       if (!this.pinned) this.soon(() => this.open(tile, button, hit));
     };
-    tile.addEventListener("pointerenter", (event) => event.pointerType === "mouse" && rest());
+    tile.addEventListener("pointermove", (event) => {
+      const moved = event.movementX || event.movementY; // and not the page below the pointer
+      if (moved && event.pointerType === "mouse" && this.hit !== hit) rest();
+    });
     tile.addEventListener("pointerleave", () => this.leave());
     link.addEventListener("focus", () => link.matches(":focus-visible") && rest());
     link.addEventListener("blur", (event) => {
