@@ -12,7 +12,15 @@ import { Query } from "./query.js";
 import { Results } from "./results.js";
 import { Sheet } from "./sheet.js";
 import { shelves } from "./shelves.js";
-import { EMPTY, fromAddress, isEmpty, toAddress, toCounts, toRequest } from "./state.js";
+import {
+  EMPTY,
+  fromAddress,
+  isEmpty,
+  MOST_PICTURES,
+  toAddress,
+  toCounts,
+  toRequest,
+} from "./state.js";
 import { Visits } from "./visits.js";
 import { Why } from "./why.js";
 
@@ -51,9 +59,17 @@ function change(part) {
   scrollUp();
 }
 
-const likeThis = (id) => change({ pictures: [], like: [id], unlike: [], crop: null });
-const addThis = (id) => change({ like: [...new Set([...state.like, id])].slice(0, 8) });
-const avoidThis = (id) => change({ unlike: [...new Set([...state.unlike, id])].slice(0, 8) });
+function likeThis(id) {
+  change({ pictures: [], like: [id], unlike: [], crop: null });
+}
+
+function addThis(id) {
+  change({ like: [...new Set([...state.like, id])].slice(0, MOST_PICTURES) });
+}
+
+function avoidThis(id) {
+  change({ unlike: [...new Set([...state.unlike, id])].slice(0, MOST_PICTURES) });
+}
 
 function tell(sentences) {
   clearNotices();

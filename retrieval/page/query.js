@@ -2,8 +2,7 @@
 
 import * as api from "./api.js";
 import { byId, el, icon, ICONS } from "./dom.js";
-
-const MOST = 8; // pictures of one search, as the API takes them
+import { MOST_PICTURES } from "./state.js";
 
 /** The pictures of the query. `change` takes parts of the state, `tell` a sentence that went wrong. */
 export class Query {
@@ -62,7 +61,7 @@ export class Query {
     this.stop = new AbortController();
     const { signal } = this.stop;
     const before = this.current();
-    const room = MOST - (beside ? before.pictures.length + before.like.length : 0);
+    const room = MOST_PICTURES - (beside ? before.pictures.length + before.like.length : 0);
     const sent = files.slice(0, room);
     if (!sent.length) return;
     const urls = sent.map((file) => URL.createObjectURL(file));
@@ -99,7 +98,7 @@ export class Query {
       el("li.asked-one.coming", {}, el("img", { src: url, alt: "Picture that is being read" })),
     );
     const shown = [...pictures, ...like, ...coming, ...unlike];
-    const full = pictures.length + like.length + coming.length >= MOST;
+    const full = pictures.length + like.length + coming.length >= MOST_PICTURES;
     if (shown.length && !full) {
       const label = "Add a picture to the search";
       const add = el("button.add", { type: "button", "aria-label": label, title: label }, icon(ICONS.plus));

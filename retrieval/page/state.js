@@ -8,7 +8,7 @@
 
 export const PAGE = 40;
 const ORDERED_AT_ONCE = 200; // a field orders the best hits of a picture in one page
-const MOST_PICTURES = 8;
+export const MOST_PICTURES = 8; // of one search, as the API takes them
 
 export const EMPTY = Object.freeze({
   catalog: null,
