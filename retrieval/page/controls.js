@@ -59,6 +59,7 @@ export class Sliders {
 /** The order of the hits and whether near duplicates are shown, above the hits. */
 export class Tools {
   constructor(change) {
+    this.best = el("option", { value: "" });
     this.order = el("select", {
       "aria-label": "Order",
       onchange: () => change({ sort: this.order.value || null }),
@@ -77,7 +78,6 @@ export class Tools {
       el("option", { value: field }, `${words(field)}, ascending`),
       el("option", { value: `-${field}` }, `${words(field)}, descending`),
     ]);
-    this.best = el("option", { value: "" });
     this.order.replaceChildren(this.best, ...options);
     this.orderLabel.hidden = !fields.length;
   }

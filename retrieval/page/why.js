@@ -30,6 +30,13 @@ export class Why {
     document.addEventListener("pointerdown", (event) => {
       if (this.hit && !this.panel.contains(event.target) && !this.tile.contains(event.target)) this.close();
     });
+    let last = "";
+    const track = ({ clientX, clientY }) => {
+      const now = `${clientX} ${clientY}`;
+      this.pointerMoved = now !== last; // or else the page moved below it
+      last = now;
+    };
+    document.addEventListener("pointermove", track, { capture: true });
     window.addEventListener("scroll", () => this.pinned || this.close(), { passive: true });
     window.addEventListener("resize", () => this.hit && this.place());
   }
@@ -41,8 +48,7 @@ export class Why {
       if (!this.pinned) this.soon(() => this.open(tile, button, hit));
     };
     tile.addEventListener("pointermove", (event) => {
-      const moved = event.movementX || event.movementY; // and not the page below the pointer
-      if (moved && event.pointerType === "mouse" && this.hit !== hit) rest();
+      if (this.pointerMoved && event.pointerType === "mouse" && this.hit !== hit) rest();
     });
     tile.addEventListener("pointerleave", () => this.leave());
     link.addEventListener("focus", () => link.matches(":focus-visible") && rest());

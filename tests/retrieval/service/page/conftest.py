@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from PIL import Image, ImageOps
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from finetag_model.drawn import write_catalogue
 from finetag_model.embedder import load_embedder
@@ -18,7 +19,9 @@ from retrieval.service.settings import Limits, Settings
 from tests.retrieval.service.page.looking import settled
 from tests.retrieval.service.running import running
 
-BIRDS = 60
+DRAWN = 24
+BIRDS = 2 * DRAWN
+"""More than a page; drawing takes long, so half of them are the others in a mirror."""
 BRANDS = ("Lynx", "Ibis", "Heron & Sons")
 
 
@@ -26,7 +29,10 @@ BRANDS = ("Lynx", "Ibis", "Heron & Sons")
 def birds(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Draw the pictures of the catalogue."""
     folder = tmp_path_factory.mktemp("birds")
-    write_catalogue(folder, BIRDS, seed=0)
+    write_catalogue(folder, DRAWN, seed=0)
+    for i in range(1, DRAWN + 1):
+        with Image.open(folder / f"bird-{i:04}.jpg") as bird:
+            ImageOps.mirror(bird).save(folder / f"bird-{DRAWN + i:04}.jpg", quality=92)
     return folder
 
 
@@ -62,6 +68,7 @@ def browser() -> Iterator[Browser]:
     found = shutil.which("chromium") or shutil.which("chromium-browser")
     if found is None:
         pytest.skip("there is no Chromium (apt-get install chromium)")
+    expect.set_options(timeout=15_000)
     args = ["--no-sandbox"] if os.geteuid() == 0 else []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=found, args=args)

@@ -92,7 +92,7 @@ def test_by_keyboard_alone(visit: Visits) -> None:
 
 def test_the_count_is_announced(visit: Visits) -> None:
     page = visit()
-    expect(page.get_by_role("status").filter(has_text="60 images")).to_have_count(1)
+    expect(page.get_by_role("status").filter(has_text=f"{BIRDS} images")).to_have_count(1)
     for landmark in ("banner", "main", "complementary"):
         expect(page.get_by_role(landmark)).to_have_count(1)
 

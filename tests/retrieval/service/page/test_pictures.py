@@ -43,9 +43,7 @@ def test_a_picture_that_is_brought(visit: Visits, stranger: Path, kind: str) -> 
     assert hits(page) == ids(api(page, pictures=[token(page)]))
 
 
-def test_several_pictures_are_added_and_removed(
-    visit: Visits, stranger: Path, birds: Path
-) -> None:
+def test_several_pictures_are_added_and_removed(visit: Visits, stranger: Path, birds: Path) -> None:
     page = with_picture(visit, stranger)
     with page.expect_file_chooser() as chooser:
         page.get_by_role("button", name="Add a picture to the search").click()
@@ -64,7 +62,10 @@ def test_a_part_drawn_with_the_pointer(visit: Visits, stranger: Path) -> None:
     page.get_by_role("button", name="Choose a part").click()
     box = page.locator(".stage img").bounding_box()
     assert box is not None
-    at = [(box["x"] + box["width"] * x, box["y"] + box["height"] * y) for x, y in ((0.2, 0.1), (0.7, 0.6))]
+    at = [
+        (box["x"] + box["width"] * x, box["y"] + box["height"] * y)
+        for x, y in ((0.2, 0.1), (0.7, 0.6))
+    ]
     page.mouse.move(*at[0])
     page.mouse.down()
     page.mouse.move(*at[1], steps=3)
@@ -125,7 +126,12 @@ def test_back_and_forward(visit: Visits, stranger: Path) -> None:
     expect(page).to_have_url(re.compile("like="))
     settled(page)
     third = hits(page)
-    for move, expected in ((page.go_back, second), (page.go_back, first), (page.go_forward, second), (page.go_forward, third)):
+    for move, expected in (
+        (page.go_back, second),
+        (page.go_back, first),
+        (page.go_forward, second),
+        (page.go_forward, third),
+    ):
         move()
         settled(page)
         assert hits(page) == expected

@@ -11,9 +11,34 @@ from tests.retrieval.service.page.conftest import BIRDS, Visits
 from tests.retrieval.service.page.looking import SEARCH, api, hits, settled, total, value
 
 
+class Gate:
+    """Holds requests until it is opened."""
+
+    def __init__(self) -> None:
+        self._held: list[Route] = []
+        self._open = False
+
+    def __call__(self, route: Route) -> None:
+        if self._open:
+            route.continue_()
+        else:
+            self._held.append(route)
+
+    def open(self) -> None:
+        self._open = True
+        for route in self._held:
+            route.continue_()
+
+
+def to_the_end(page: Page) -> None:
+    settled(page)
+    expect(page.locator(".card").first).to_be_visible()  # above the wall, and comes after it
+    page.evaluate("() => window.scrollTo(0, document.body.scrollHeight)")
+
+
 def test_every_image_is_shown_once(visit: Visits) -> None:
     page = visit()
-    page.locator("#hits .hit").last.scroll_into_view_if_needed()
+    to_the_end(page)
     expect(page.locator("#hits .hit")).to_have_count(BIRDS)
     assert len(set(hits(page))) == BIRDS == total(page)
     expect(page.get_by_role("button", name="Show more")).to_be_hidden()
@@ -33,40 +58,36 @@ def test_a_cursor_that_is_refused_begins_again(visit: Visits) -> None:
 
     page.route(f"**{SEARCH}", refuse_once)
     page.goto(visit.site)
-    page.locator("#hits .hit").last.scroll_into_view_if_needed()
+    to_the_end(page)
     expect(page.get_by_text("The catalogue has just been renewed")).to_be_visible()
-    page.locator("#hits .hit").last.scroll_into_view_if_needed()
+    to_the_end(page)
     expect(page.locator("#hits .hit")).to_have_count(BIRDS)
     assert len(set(hits(page))) == BIRDS
 
 
 def test_hits_have_their_place_before_their_pictures(visit: Visits) -> None:
     page = visit.blank()
-    held: list[Route] = []
-    page.route("**/thumbnail**", held.append)
+    gate = Gate()
+    page.route("**/thumbnail**", gate)
     page.goto(f"{visit.site}/?has=size:small")
     settled(page)
     places = "(all) => all.map((each) => JSON.stringify(each.getBoundingClientRect()))"
     before = page.locator("#hits .hit").evaluate_all(places)
-    page.unroute("**/thumbnail**")
-    for route in held:
-        route.continue_()
+    gate.open()
     expect(page.locator("#hits .picture.there").first).to_be_visible()
     assert page.locator("#hits .hit").evaluate_all(places) == before
 
 
 def test_a_search_that_is_overtaken_shows_nothing(visit: Visits) -> None:
     page = visit()
-    held: list[Route] = []
-    page.route(f"**{SEARCH}", held.append)
+    gate = Gate()
+    page.route(f"**{SEARCH}", gate)
     value(page, "size", "small").click()
     expect(page).to_have_url(re.compile("small"))
-    page.unroute(f"**{SEARCH}")
     value(page, "size", "small").click()
+    expect(page).not_to_have_url(re.compile("small"))
+    gate.open()
     settled(page)
-    assert total(page) == BIRDS
-    for route in held:
-        route.abort()
     assert total(page) == BIRDS
 
 
