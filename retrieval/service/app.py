@@ -13,6 +13,7 @@ from retrieval.service import (
     catalog_routes,
     health_routes,
     job_routes,
+    page_routes,
     search_routes,
     session_routes,
 )
@@ -52,6 +53,6 @@ def create(settings: Settings | None = None) -> FastAPI:
     answer_problems(app)
     for routes in (search_routes, catalog_routes, job_routes):
         app.include_router(routes.router, dependencies=KEY_SCHEMES)
-    for open_to_all in (session_routes, health_routes):
+    for open_to_all in (session_routes, health_routes, page_routes):
         app.include_router(open_to_all.router)
     return app

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
 from fastapi.testclient import TestClient
 
 from indexer import build
 from retrieval.service.app import create
 from retrieval.service.settings import Settings
+from tests.retrieval.service.running import running
 
 StartService = Callable[..., TestClient]
 
@@ -64,27 +62,5 @@ def client(start: StartService) -> TestClient:
 @pytest.fixture
 def live(make_settings: Callable[..., Settings]) -> Iterator[Callable[..., str]]:
     """Start a service on a port of its own, with settings of choice; returns its address."""
-    stops: list[Callable[[], None]] = []
-
-    def started(**changed: Any) -> str:
-        config = uvicorn.Config(
-            create(make_settings(**changed)), port=0, log_config=None, timeout_graceful_shutdown=5
-        )
-        server = uvicorn.Server(config)
-        thread = threading.Thread(target=server.run, daemon=True)
-        thread.start()
-
-        def stop() -> None:
-            server.should_exit = True
-            thread.join(timeout=30)
-
-        stops.append(stop)
-        while not server.started:
-            assert thread.is_alive(), "the service did not start"
-            time.sleep(0.02)
-        host, port = server.servers[0].sockets[0].getsockname()
-        return f"http://{host}:{port}"
-
-    yield started
-    for stop in stops:
-        stop()
+    with ExitStack() as stack:
+        yield lambda **changed: stack.enter_context(running(make_settings(**changed)))

@@ -1,0 +1,280 @@
+// The page put together: one state, from which all that is seen is made, and the search it asks for.
+
+import * as api from "./api.js";
+import { headline, outcome, showChips } from "./chips.js";
+import { Sliders, Tools } from "./controls.js";
+import { Cropper } from "./crop.js";
+import { byId, el } from "./dom.js";
+import { Facets } from "./facets.js";
+import { keyForm } from "./key.js";
+import { clearNotices, notice, trouble, untroubled } from "./notices.js";
+import { Query } from "./query.js";
+import { Results } from "./results.js";
+import { Sheet } from "./sheet.js";
+import { shelves } from "./shelves.js";
+import {
+  EMPTY,
+  fromAddress,
+  isEmpty,
+  MOST_PICTURES,
+  toAddress,
+  toCounts,
+  toRequest,
+} from "./state.js";
+import { Visits } from "./visits.js";
+import { Why } from "./why.js";
+
+const INVITATION =
+  "Show a picture and see what resembles it, or say what it should have. Both together work best.";
+
+let state = fromAddress(location.search);
+let catalogs = [];
+let groups = []; // of attributes, of the catalogue that is open
+let opened = null; // its name
+let running = new AbortController();
+let answer = null; // the last page of the search that is shown
+let asked = null; // the request it answers
+
+const current = () => state;
+const facets = new Facets(change);
+const sliders = new Sliders(change);
+const tools = new Tools(change);
+const cropper = new Cropper(change);
+const why = new Why({ current, acts: { like: likeThis, add: addThis, avoid: avoidThis } });
+const results = new Results({ more, likeThis, explain: (...tile) => why.watch(...tile) });
+const query = new Query({ current, change, tell, crop: (token) => cropper.open(state, token) });
+const sheet = new Sheet(el("div.side-content", {}, sliders.element, facets.element), facets.search);
+const visits = new Visits();
+const catalogChoice = byId("catalog");
+
+/** Change a part of the state, remember it in the address bar, and search. */
+function change(part) {
+  const then = { ...state, ...part };
+  if (toAddress(then) === toAddress(state)) return;
+  visits.leave(results, answer, asked);
+  state = then;
+  visits.enter(toAddress(state));
+  clearNotices();
+  run();
+  scrollUp();
+}
+
+function likeThis(id) {
+  change({ pictures: [], like: [id], unlike: [], crop: null });
+}
+
+function addThis(id) {
+  change({ like: [...new Set([...state.like, id])].slice(0, MOST_PICTURES) });
+}
+
+function avoidThis(id) {
+  change({ unlike: [...new Set([...state.unlike, id])].slice(0, MOST_PICTURES) });
+}
+
+function tell(sentences) {
+  clearNotices();
+  for (const sentence of sentences) notice(sentence, { wrong: true });
+}
+
+function scrollUp() {
+  if (window.scrollY > byId("main").offsetTop) window.scrollTo({ top: 0, behavior: "instant" });
+}
+
+/** Show what is searched for, all but the answer. */
+function showAsked() {
+  why.close();
+  const begins = isEmpty(state);
+  document.body.classList.toggle("begins", begins);
+  byId("headline").textContent = headline(state);
+  document.title = begins ? "FineTag" : `${headline(state)} · FineTag`;
+  byId("invitation").textContent = begins ? INVITATION : "";
+  byId("invite").hidden = !begins;
+  byId("home").href = toAddress({ ...EMPTY, catalog: catalogs.length > 1 ? state.catalog : null });
+  showChips(state, change);
+  query.show(state);
+  sliders.show(state);
+  tools.show(state);
+  facets.tick(state);
+  sheet.show(state);
+}
+
+/** Open the catalogue of the state, if another is open; say whether there is one. */
+async function openCatalog() {
+  if (!catalogs.length) {
+    catalogs = await api.catalogs();
+    const options = catalogs.map(({ name }) => el("option", { value: name }, name));
+    catalogChoice.replaceChildren(...options);
+    byId("catalog-choice").hidden = catalogs.length < 2;
+  }
+  if (!catalogs.length) throw new api.Problem(503, "There is no catalogue to search yet.");
+  state = { ...state, catalog: state.catalog || catalogs[0].name };
+  const info = catalogs.find(({ name }) => name === state.catalog);
+  if (!info) throw new api.Problem(404, `There is no catalogue “${state.catalog}”.`);
+  catalogChoice.value = info.name;
+  if (opened === info.name) return;
+  groups = await api.attributes(info.name);
+  opened = info.name;
+  facets.open(groups);
+  byId("shelves").replaceChildren();
+  tools.offer(info.fields);
+}
+
+/** Search for the state; what was searched for before is forgotten. */
+async function run() {
+  running.abort();
+  running = new AbortController();
+  const { signal } = running;
+  answer = null;
+  untroubled();
+  results.wait();
+  byId("status").classList.add("waiting");
+  try {
+    if (opened) showAsked();
+    await openCatalog();
+    if (signal.aborted) return;
+    showAsked();
+    const first = toRequest(state, ordering());
+    const others = toCounts(state, ordering());
+    const [found, ...counted] = await Promise.all([
+      api.search(state.catalog, first, signal),
+      ...others.map(({ request }) => api.search(state.catalog, request, signal)),
+    ]);
+    found.facets = found.facets.map((facet) => {
+      const at = others.findIndex(({ name, kind }) => name === facet.name && kind === facet.kind);
+      return at < 0 ? facet : counted[at].facets.find(({ kind }) => kind === facet.kind) || facet;
+    });
+    show(found, first, (appear) => results.show(state, appear));
+    await showShelves(signal);
+  } catch (error) {
+    if (!api.isAbort(error)) fail(error);
+  }
+}
+
+/** The group by which the catalogue is ordered if nothing is searched for. */
+const ordering = () => groups.find(({ group }) => group.includes("primary")) || groups[0];
+
+function show(found, request, fill) {
+  answer = found;
+  asked = request;
+  const info = catalogs.find(({ name }) => name === state.catalog);
+  byId("status").textContent = outcome(state, found, info.images);
+  byId("status").classList.remove("waiting");
+  facets.show(state, found.facets);
+  sheet.count(found.total);
+  fill(found);
+  if (!found.hits.length) trouble({ heading: "Nothing found", detail: reason(found), acts: loosening() });
+}
+
+const reason = ({ reason: why }) => (why ? `${why[0].toUpperCase()}${why.slice(1)}.` : "");
+
+/** What would let more through. */
+function loosening() {
+  const acts = [];
+  if (state.sure !== null) acts.push(["Let the model judge how sure it must be", () => change({ sure: null })]);
+  for (const kind of ["has", "is", "range"]) {
+    for (const name of Object.keys(state[kind])) {
+      const { [name]: _, ...others } = state[kind];
+      acts.push([`Without ${name.replaceAll("_", " ")}`, () => change({ [kind]: others })]);
+    }
+  }
+  return acts;
+}
+
+async function showShelves(signal) {
+  const place = byId("shelves");
+  place.hidden = !isEmpty(state);
+  if (place.hidden || place.childElementCount) return;
+  place.replaceChildren(...(await shelves(state.catalog, groups, signal)));
+}
+
+/** Show the next page, once. */
+async function more() {
+  if (!answer?.next || running.paging) return;
+  const { signal } = running;
+  const page = running;
+  page.paging = true;
+  try {
+    const { facets: _, ...rest } = asked;
+    const found = await api.search(state.catalog, { ...rest, cursor: answer.next }, signal);
+    answer = { ...answer, next: found.next };
+    results.append(state, found);
+  } catch (error) {
+    if (api.isAbort(error)) return;
+    if (error.status === 400) {
+      await run();
+      notice("The catalogue has just been renewed, so these are its pictures from the first again.");
+    } else {
+      results.goesOn(false);
+      notice(error.message, { wrong: true, act: ["Go on", () => results.goesOn(true)] });
+    }
+  } finally {
+    page.paging = false;
+  }
+}
+
+function fail(error) {
+  byId("status").classList.remove("waiting");
+  byId("status").textContent = "";
+  byId("shelves").hidden = true;
+  results.clear();
+  answer = null;
+  showAsked();
+  const expired = error.status === 400 && state.pictures.length && /no such picture/.test(error.message);
+  if (expired) {
+    trouble({
+      heading: "This picture is no longer kept",
+      detail: "Pictures are thrown away after a while. Drop it here again to go on with the same filters.",
+      acts: [
+        ["Choose the picture again", () => query.pick(false)],
+        ["Go on without it", () => change({ pictures: [], crop: null })],
+      ],
+    });
+    return;
+  }
+  const acts = [["Try again", run]];
+  if (!isEmpty(state)) acts.push(["Begin anew", () => change({ ...EMPTY })]);
+  trouble({ heading: "That did not work", detail: error.message, acts, wrong: true });
+}
+
+byId("home").addEventListener("click", (event) => {
+  if (event.metaKey || event.ctrlKey || event.shiftKey) return;
+  event.preventDefault();
+  change({ ...EMPTY, catalog: state.catalog });
+});
+
+byId("shelves").addEventListener("click", (event) => {
+  const card = event.target.closest(".card");
+  if (!card || event.metaKey || event.ctrlKey || event.shiftKey) return;
+  event.preventDefault();
+  change({ has: { [card.dataset.group]: [card.dataset.value] } });
+});
+
+catalogChoice.addEventListener("change", () => change({ ...EMPTY, catalog: catalogChoice.value }));
+
+window.addEventListener("popstate", (event) => {
+  visits.leave(results, answer, asked);
+  state = { ...fromAddress(location.search) };
+  state.catalog ||= catalogs[0]?.name ?? null;
+  clearNotices();
+  const visit = visits.back(event.state);
+  if (!visit || state.catalog !== opened) {
+    run();
+    return;
+  }
+  running.abort();
+  running = new AbortController();
+  untroubled();
+  showAsked();
+  byId("shelves").hidden = !isEmpty(state);
+  show(visit.answer, visit.asked, () => visit.restore(results));
+});
+
+document.addEventListener("keydown", (event) => {
+  const typing = event.target.closest?.("input:not([type=checkbox], [type=range]), select, textarea, dialog[open]");
+  if (event.key !== "/" || typing || event.metaKey || event.ctrlKey || event.altKey) return;
+  event.preventDefault();
+  sheet.find();
+});
+
+api.whenKeyIsNeeded(keyForm());
+run();

@@ -1,0 +1,37 @@
+// What the page has to say: quiet notices above the pictures, and why there are none.
+
+import { byId, el, icon, ICONS } from "./dom.js";
+
+/** Say something above the pictures; `act` is `[label, function]`. */
+export function notice(sentence, { wrong = false, act = null } = {}) {
+  const close = el("button.close", { type: "button", "aria-label": "Dismiss" }, icon(ICONS.close));
+  const box = el("div.notice", { role: wrong ? "alert" : "status" }, el("p", {}, sentence));
+  if (wrong) box.classList.add("wrong");
+  if (act) {
+    const [label, work] = act;
+    box.append(button("link-button", label, () => (box.remove(), work())));
+  }
+  close.addEventListener("click", () => box.remove());
+  box.append(close);
+  byId("notices").append(box);
+}
+
+export function clearNotices() {
+  byId("notices").replaceChildren();
+}
+
+/** Say in place of the pictures why there are none; `acts` are `[label, function]`. */
+export function trouble({ heading, detail, acts, wrong = false }) {
+  const [first, ...lines] = detail.split("\n");
+  const shown = [el("h2", {}, heading), el("p", {}, first)];
+  if (lines.length) shown.push(el("pre", {}, lines.join("\n"))); // points into a wrong filter
+  const buttons = acts.map(([label, work], at) => button(at ? "quiet-button" : "main-button", label, work));
+  if (buttons.length) shown.push(el("div.buttons", {}, ...buttons));
+  byId("trouble").replaceChildren(el("div.trouble", { role: wrong ? "alert" : "status" }, ...shown));
+}
+
+export function untroubled() {
+  byId("trouble").replaceChildren();
+}
+
+const button = (kind, label, work) => el(`button.${kind}`, { type: "button", onclick: work }, label);

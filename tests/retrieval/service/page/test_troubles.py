@@ -1,0 +1,104 @@
+"""What goes wrong is told kindly, and there is a way on."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from playwright.sync_api import Page, Route, expect
+
+from tests.retrieval.service.page.conftest import BIRDS, Visits
+from tests.retrieval.service.page.looking import SEARCH, choose, settled, total, value
+
+
+def test_a_file_that_is_no_picture(visit: Visits, tmp_path: Path) -> None:
+    visit.refusals = True
+    page = visit()
+    file = tmp_path / "<b>notes.txt"
+    file.write_text("no picture")
+    page.set_input_files("#file", file)
+    alert = page.locator("#notices [role=alert]")
+    expect(alert).to_contain_text("<b>notes.txt: the image is not an image in a known format")
+    assert total(page) == BIRDS
+    alert.get_by_role("button", name="Dismiss").click()
+    expect(alert).to_have_count(0)
+
+
+def test_a_service_that_is_gone_and_comes_back(visit: Visits) -> None:
+    visit.refusals = True
+    page = visit()
+    page.route(f"**{SEARCH}", lambda route: route.abort())
+    value(page, "size", "small").click()
+    expect(page.get_by_role("alert")).to_contain_text("The service cannot be reached")
+    page.unroute(f"**{SEARCH}")
+    page.get_by_role("button", name="Try again").click()
+    settled(page)
+    assert 0 < total(page) < BIRDS
+
+
+def test_a_picture_that_is_no_longer_kept(visit: Visits) -> None:
+    visit.refusals = True
+    page = visit(f"?picture={'A' * 22}&has=size:small")
+    expect(page.get_by_role("heading", name="This picture is no longer kept")).to_be_visible()
+    page.get_by_role("button", name="Go on without it").click()
+    expect(page).not_to_have_url(re.compile("picture="))
+    settled(page)
+    assert 0 < total(page) < BIRDS
+
+
+def test_a_link_that_names_what_is_not_there(visit: Visits) -> None:
+    visit.refusals = True
+    page = visit("?has=primary_colour:blue")
+    expect(page.get_by_role("alert")).to_contain_text("nearest: primary_color")
+    page.get_by_role("button", name="Begin anew").click()
+    settled(page)
+    assert total(page) == BIRDS
+
+
+def test_a_link_of_nonsense_begins_at_the_start(visit: Visits) -> None:
+    page = visit("?like=x&crop=1,2&from=price:much&has=%25&sure=7&picture=../../etc")
+    assert total(page) == BIRDS
+
+
+def test_a_catalogue_that_is_not_there(visit: Visits) -> None:
+    page = visit("?catalog=other")
+    expect(page.get_by_role("alert")).to_contain_text("There is no catalogue “other”.")
+
+
+def wants_a_key(page: Page, key: str) -> None:
+    """Have the service answer as one that wants a key."""
+    known: list[bool] = []
+
+    def ask(route: Route) -> None:
+        if known:
+            route.continue_()
+        else:
+            route.fulfill(status=401, json={"detail": "a key is needed"})
+
+    def session(route: Route) -> None:
+        if route.request.post_data_json == {"key": key}:
+            known.append(True)
+            route.fulfill(status=204)
+        else:
+            route.fulfill(status=401, json={"detail": "unknown key"})
+
+    page.route("**/v1/catalogs**", ask)
+    page.route("**/v1/session", session)
+
+
+def test_a_service_that_wants_a_key(visit: Visits) -> None:
+    visit.refusals = True
+    page = visit.blank()
+    wants_a_key(page, "right")
+    page.goto(visit.site)
+    field = page.get_by_label("API key")
+    expect(field).to_be_focused()
+    field.fill("wrong")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("The service does not know this key.")).to_be_visible()
+    field.fill("right")
+    page.get_by_role("button", name="Open").click()
+    settled(page)
+    assert total(page) == BIRDS
+    choose(page, "size", "small")
+    assert 0 < total(page) < BIRDS
