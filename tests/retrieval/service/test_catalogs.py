@@ -144,7 +144,7 @@ def test_a_page_of_a_generation_let_go_is_refused(
     monkeypatch.setattr(catalogs, "KEPT_SECONDS", 0.3)
     delete_best(folder)
     wait_until(
-        lambda: client.post(SEARCH, json={**GREY, "cursor": first["next"]}).status_code == 400
+        lambda: client.post(SEARCH, json={**GREY, "cursor": first["next"]}).status_code == 410
     )
     refused = client.post(SEARCH, json={**GREY, "cursor": first["next"]}).json()
     assert "the cursor is of generation 1 of the index, which is at 2 now" in refused["detail"]
