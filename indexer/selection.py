@@ -43,7 +43,10 @@ class Selection:
     @classmethod
     def all(cls, total: int) -> Selection:
         """Select every one of `total` rows."""
-        return cls(np.packbits(np.ones(total, dtype=np.bool_), bitorder="little"))
+        mask = np.full(-(-total // 8), 255, dtype=np.uint8)
+        if total % 8:
+            mask[-1] = (1 << total % 8) - 1
+        return cls(mask)
 
     @classmethod
     def of(cls, rows: NDArray[np.int64], total: int) -> Selection:
@@ -51,6 +54,13 @@ class Selection:
         bits = np.zeros(total, dtype=np.bool_)
         bits[rows] = True
         return cls(np.packbits(bits, bitorder="little"))
+
+    def without(self, rows: Iterable[int]) -> Selection:
+        """Return the selection without some rows, given by their numbers."""
+        mask = self.mask.copy()
+        for row in rows:
+            mask[row // 8] &= 255 - (1 << row % 8)
+        return Selection(mask)
 
     @cached_property
     def count(self) -> int:

@@ -202,8 +202,7 @@ class Search:
         """Return what passes without what was searched with: that is counted, and may be a hit."""
         if target is None or not target.rows:
             return self._among
-        among = self._among or Selection.all(self._index.rows)
-        return Selection(among.mask & ~Selection.of(np.array(target.rows), self._index.rows).mask)
+        return (self._among or Selection.all(self._index.rows)).without(target.rows)
 
     def _answer(self, hits: tuple[Hit, ...], plan: Plan, following: Cursor | None) -> Answer:
         index, tree = self._index, self._tree

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Annotated
 
 from fastapi import Depends, Request
+from threadpoolctl import threadpool_limits
 
 from finetag_model.embedder import load_embedder
 from retrieval.service.batching import BatchingEmbedder
@@ -44,6 +45,8 @@ class Service:
             CheckpointError: the model cannot be loaded.
             FineTagError: the state folder cannot be used.
         """
+        # Searches run side by side; were each to use all cores, they would wait for each other.
+        threadpool_limits(1, user_api="blas")
         store = open_store(settings.state)
         queue = Queue(store)
         network = load_embedder(settings.model, settings.runtime)

@@ -29,3 +29,12 @@ def test_counts(rows: int, share: float, shares: list[float], seed: int) -> None
     assert counts == (has & among).sum(axis=1).tolist()
     assert any_ == (has.any(axis=0) & among).sum()
     assert Selection(packed(among)).counts(masks) == counts
+
+
+@given(st.integers(1, 100), st.sets(st.integers(0, 99)))
+def test_all_rows_but_some(rows: int, left_out: set[int]) -> None:
+    some = sorted(each for each in left_out if each < rows)
+    left = Selection.all(rows).without(some)
+    assert left.rows.tolist() == sorted(set(range(rows)) - set(some))
+    assert left.count == rows - len(some)
+    assert Selection.all(rows).count == rows
