@@ -62,7 +62,7 @@ _PATIENCE = 600.0  # seconds until the service is ready, with an index that is n
 @click.option("--clients", default=50, show_default=True, help="That ask at once.")
 @click.option("--seconds", default=60.0, show_default=True, help="For which they ask.")
 @click.option("--swap", default=10.0, show_default=True, help="Seconds between generations.")
-@click.option("--workers", default=1, show_default=True, help="Processes that serve.")
+@click.option("--workers", default=2, show_default=True, help="Processes that serve.")
 @click.option("--questions", default=300, show_default=True, help="Different ones of each kind.")
 @click.option("--seed", default=0, show_default=True)
 @click.option("--keep", type=click.Path(path_type=Path), help="Keep data and index, and reuse.")

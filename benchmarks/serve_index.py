@@ -18,7 +18,9 @@ from pathlib import Path
 from indexer import Index, delete_images
 from indexer.layout import (
     CURRENT,
+    DATABASE,
     GENERATIONS,
+    SEAL,
     SETTINGS,
     Pointer,
     generation_dir,
@@ -85,7 +87,8 @@ def prepare(source: Path, folder: Path, ids: list[int]) -> None:
         delete_images(folder, ids=ids)
         with Index.open(folder) as second:
             numbers = [each.manifest.generation for each in (first, second)]
-        (folder / CURRENT).unlink()  # nobody shall change it again, and lose the first
+        for name in (CURRENT, DATABASE, SEAL):  # nobody shall change it again, and lose the first
+            (folder / name).unlink(missing_ok=True)
     (folder / _MADE).write_text(json.dumps({"ids": ids, "generations": numbers}))
 
 

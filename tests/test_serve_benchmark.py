@@ -19,7 +19,7 @@ from tests.pages import ROOT, commands, run_well
 
 SMALL_SCALE = {
     "--index .finetag --keep search-data": (
-        "--draw 12 --rows 900 --clients 6 --seconds 3 --swap 0.7 --questions 6"
+        "--draw 12 --rows 900 --clients 6 --seconds 3 --swap 0.7 --questions 6 --workers 1"
     ),
     "python benchmarks/": f"python {ROOT}/benchmarks/",
 }
