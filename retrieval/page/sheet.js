@@ -1,4 +1,4 @@
-// Where the filters are: at the side of a wide window, in a sheet on a phone.
+// Where filters and order are: beside and above the hits of a wide window, in a sheet on a phone.
 
 import { byId, el, images } from "./dom.js";
 
@@ -21,10 +21,12 @@ export class Sheet {
   }
 
   move() {
-    if (this.narrow.matches) this.place.append(this.content);
+    const tools = byId("tools");
+    if (this.narrow.matches) this.place.append(tools, this.content);
     else {
       this.dialog.close();
       byId("side").append(this.content);
+      this.opener.after(tools);
     }
   }
 
