@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated
 
+from anyio import CapacityLimiter
 from fastapi import Depends, Request
 
 from finetag_model.embedder import load_embedder
@@ -16,6 +17,7 @@ from retrieval.service.decoding import Decoder
 from retrieval.service.heat import Heat
 from retrieval.service.job_queue import Queue
 from retrieval.service.pictures import Pictures
+from retrieval.service.rates import Buckets
 from retrieval.service.runners import Runners
 from retrieval.service.settings import Settings
 from retrieval.service.store import open_store
@@ -33,6 +35,7 @@ class Service:
     queue: Queue
     runners: Runners
     callers: Callers
+    buckets: Buckets
 
     @classmethod
     def start(cls, settings: Settings) -> Service:
@@ -61,6 +64,7 @@ class Service:
             queue=queue,
             runners=Runners(settings, queue),
             callers=Callers(store),
+            buckets=Buckets(settings.state / "rates", settings.limits.per_minute),
         )
 
     @cached_property
@@ -68,15 +72,21 @@ class Service:
         """Heat maps; the first one brings torch."""
         return Heat(self.settings.model, self.decoder)
 
+    @cached_property
+    def metrics_limiter(self) -> CapacityLimiter:
+        """What the thread that reads metrics is taken from."""
+        return CapacityLimiter(1)
+
     def close(self) -> None:
         """End threads and processes."""
         self.runners.close()
         self.catalogs.close()
         self.decoder.close()
         self.embedder.close()
+        self.buckets.close()
 
 
-def _service(request: Request) -> Service:
+async def _service(request: Request) -> Service:
     service: Service = request.app.state.service
     return service
 

@@ -15,6 +15,7 @@ from fastapi.testclient import TestClient
 
 from indexer import build
 from retrieval.service.app import create
+from retrieval.service.server import uvicorn_options
 from retrieval.service.settings import Settings
 
 StartService = Callable[..., TestClient]
@@ -68,7 +69,10 @@ def live(make_settings: Callable[..., Settings]) -> Iterator[Callable[..., str]]
 
     def started(**changed: Any) -> str:
         config = uvicorn.Config(
-            create(make_settings(**changed)), port=0, log_config=None, timeout_graceful_shutdown=5
+            create(make_settings(**changed)),
+            port=0,
+            **uvicorn_options("json")
+            | {"log_config": None, "access_log": None, "timeout_graceful_shutdown": 5},
         )
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, daemon=True)
