@@ -37,6 +37,7 @@ def counting_together(state: Path) -> Iterator[None]:
     try:
         yield
     finally:
+        del os.environ["PROMETHEUS_MULTIPROC_DIR"]
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 import socket
 import subprocess
@@ -20,7 +19,11 @@ import pytest
 from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 
+from finetag_model.embedder import load_embedder
+from indexer import build
 from retrieval.service.counting import counting_together
+from retrieval.service.keys import Keys
+from retrieval.service.store import open_store
 from tests.retrieval.service.conftest import StartService
 
 SEARCH = "/v1/catalogs/shop/search"
@@ -105,23 +108,30 @@ def test_a_catalogue_with_a_problem(start: StartService, tmp_path: Path) -> None
     assert now["finetag_catalog_problem", (("catalog", "gone"),)] == 1
 
 
-def test_with_keys_not_everybody_reads_them(start: StartService) -> None:
-    answer = start(keys=True).get("/metrics")
-    assert answer.status_code == 401
-    assert answer.headers["content-type"] == "application/problem+json"
+def test_with_keys_not_everybody_reads_them(start: StartService, tmp_path: Path) -> None:
+    client = start(keys=True)
+    keys = Keys(open_store(tmp_path / "state"))
+    every, one = keys.create("read"), keys.create("read", catalogs=("shop",))
+    for token, status in ((None, 401), (every, 200), (one, 403)):
+        headers = {} if token is None else {"authorization": f"Bearer {token}"}
+        answer = client.get("/metrics", headers=headers)
+        assert answer.status_code == status
 
 
 # Several worker processes
 
 
 @pytest.fixture
-def workers(service_index: Path, tmp_path: Path) -> Iterator[str]:
-    """Start two real worker processes; return their address."""
+def workers(root: Path, shared: Path, tmp_path: Path) -> Iterator[str]:
+    """Start two real worker processes, with the shipped model; return their address."""
+    index = shared / "index-shipped"
+    if not index.exists():
+        build(root / "red", index, load_embedder(None, "onnx"))
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     command = [
         *(sys.executable, "-c", "from retrieval.service.cli import main; main()"),
-        *("--catalog", f"shop={service_index}", "--state", str(tmp_path / "state")),
+        *("--catalog", f"shop={index}", "--state", str(tmp_path / "state")),
         *("--port", str(port), "--workers", "2", "--log-format", "json"),
     ]
     with (tmp_path / "log").open("wb") as log:
@@ -167,35 +177,39 @@ def get_bytes(address: str, path: str, body: bytes | None = None) -> bytes:
 def test_two_worker_processes_count_together(workers: str, tmp_path: Path) -> None:
     log = tmp_path / "log"
 
-    def pids() -> set[int]:
-        return set(map(int, re.findall(r"Started server process \[(\d+)\]", log.read_text())))
+    folder = next((tmp_path / "state").glob("metrics-*"))
+
+    def pids(kind: str) -> set[int]:
+        return {int(path.stem.rpartition("_")[2]) for path in folder.glob(f"{kind}_*.db")}
+
+    def opened() -> int:
+        return log.read_text().count("catalogue opened")
 
     def requests() -> float:
         now = samples(get(workers, "/metrics"))
         labels = (("method", "POST"), ("route", "/v1/catalogs/{catalog}/search"), ("status", "200"))
         return now["finetag_requests_total", labels]
 
-    _wait(lambda: log.read_text().count("Application startup complete") == 2)
+    _wait(lambda: opened() == 2)
     for _ in range(30):
-        get(workers, SEARCH, b'{"where": "upper=grey"}')
+        get(workers, SEARCH, b'{"where": "wing_color=grey"}')
     assert {requests() for _ in range(10)} == {30}  # whichever process is asked
+    before = pids("gauge_livesum")
+    assert len(before) == 2
     for side in (200, 400, 800, 1600):  # processes that decode do not count
         get_bytes(workers, f"/v1/catalogs/shop/images/1/thumbnail?side={side}")
-    folder = next((tmp_path / "state").glob("metrics-*"))
-    assert {path.name for path in folder.glob("counter_*.db")} == {
-        f"counter_{pid}.db" for pid in pids()
-    }
+    assert pids("*") == before
 
-    before = pids()
     killed = min(before)
     os.kill(killed, signal.SIGKILL)
-    _wait(lambda: pids() - before and log.read_text().count("startup complete") == 3)
+    _wait(lambda: opened() == 3)
     assert requests() == 30  # what it counted stays
     now = samples(get(workers, "/metrics"))
     assert now["finetag_requests_in_flight", ()] == 1  # of this very request alone
     assert now["finetag_catalog_problem", (("catalog", "shop"),)] == 0
     assert not list(folder.glob(f"gauge_live*_{killed}.db"))
-    for line in log.read_text().splitlines():
+    _, *lines = log.read_text().splitlines()  # after what the command itself says
+    for line in lines:
         assert json.loads(line)["event"]
 
 
