@@ -35,6 +35,7 @@ MINUTE = 60.0
 PICTURE = 0.1
 """What a thumbnail takes of the tokens: a page of hits shows many."""
 
+_HEALTH = {"/healthz", "/readyz"}
 _SETS, _WAYS = 2048, 8
 _SLOT = struct.Struct("<16sdd")  # digest of the client, tokens left, and when (seconds)
 _KEY_BYTES = 32
@@ -151,7 +152,7 @@ class GuessLimited:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on, and count what is not let in."""
-        if scope["type"] != "http" or not self._per_minute:
+        if scope["type"] != "http" or not self._per_minute or scope["path"] in _HEALTH:
             await self._app(scope, receive, send)
             return
         buckets: Buckets = scope["app"].state.service.buckets

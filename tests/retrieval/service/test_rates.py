@@ -10,7 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from retrieval.service.callers import Caller
+from retrieval.service.keys import Keys
 from retrieval.service.rates import Buckets
+from retrieval.service.store import open_store
 from tests.retrieval.service.conftest import StartService
 
 LIST = "/v1/catalogs"
@@ -96,13 +99,14 @@ def test_there_may_be_no_limit(start: StartService) -> None:
 def test_a_client_of_ipv6_has_a_network(buckets: Buckets) -> None:
     from retrieval.service.rates import _client  # noqa: PLC0415
 
-    def of(address: str | None, **state: str) -> str:
-        return _client({"client": address and (address, 1), "state": state})
+    def of(address: str | None, key: str | None = None) -> str:
+        caller = Caller(key, "read", ())
+        return _client({"client": address and (address, 1), "state": {"caller": caller}})
 
     assert of("2001:db8:1:2::3") == of("2001:db8:1:2:ffff::9") != of("2001:db8:1:3::3")
     assert of("::ffff:192.0.2.1") == of("192.0.2.1") != of("192.0.2.2")
-    assert of("192.0.2.1", key_id="a") == of("192.0.2.2", key_id="a") != of("192.0.2.1", key_id="b")
-    assert of("192.0.2.1", key_id="192.0.2.1") != of("192.0.2.1")
+    assert of("192.0.2.1", key="a") == of("192.0.2.2", key="a") != of("192.0.2.1", key="b")
+    assert of("192.0.2.1", key="192.0.2.1") != of("192.0.2.1")
     assert of(None) == of("")
 
 
@@ -151,3 +155,21 @@ def test_the_folder_must_be_writable(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(FineTagError, match="cannot write"):
         Buckets(tmp_path / "file" / "rates", 60)
+
+
+def test_who_guesses_keys_is_turned_away(start: StartService, tmp_path: Path) -> None:
+    client = start(keys=True, limits={"per_minute": 5})
+    key = Keys(open_store(tmp_path / "state")).create("read")
+    statuses = [client.get(LIST, headers={"x-api-key": "guess"}).status_code for _ in range(6)]
+    assert statuses == [401] * 5 + [429]
+    assert client.get(LIST, headers={"x-api-key": key}).status_code == 429
+    assert client.get("/metrics").status_code == 429
+    assert client.get("/healthz").status_code == 200  # a load balancer may have this address
+
+
+def test_each_key_has_its_own(start: StartService, tmp_path: Path) -> None:
+    client = start(keys=True, limits={"per_minute": 2})
+    keys = Keys(open_store(tmp_path / "state"))
+    for key in (keys.create("read"), keys.create("read")):
+        statuses = [client.get(LIST, headers={"x-api-key": key}).status_code for _ in range(3)]
+        assert statuses == [200, 200, 429]
