@@ -276,8 +276,13 @@ def until(done: Callable[[], bool]) -> None:
 
 
 def check_log(stderr: str) -> None:
-    """See that all that was said is lines of the log, and none of something going wrong."""
+    """See that all that was said is lines of the log, and none of something going wrong.
+
+    Python itself tells of the semaphores of a process that was killed.
+    """
     for line in stderr.splitlines():
+        if "resource_tracker" in line or line.strip().startswith("warnings.warn"):
+            continue
         assert json.loads(line)["level"] == "info", line
 
 
