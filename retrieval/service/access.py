@@ -110,7 +110,7 @@ async def _caller(request: Request) -> Caller:
 
 
 async def _readable(
-    service: Serving, caller: Calling, catalog: Annotated[CatalogName, Path()]
+    service: Serving, caller: Calling, catalog: Annotated[CatalogName, Path(examples=["birds"])]
 ) -> Served:
     # One answer for what is not there and what is not theirs to know of.
     if catalog not in service.catalogs or not caller.sees(catalog):

@@ -13,15 +13,26 @@ from retrieval.service import (
     catalog_routes,
     health_routes,
     job_routes,
+    metrics_routes,
     page_routes,
     search_routes,
     session_routes,
 )
 from retrieval.service.access import KEY_SCHEMES, Doorkeeper
+from retrieval.service.bounds import Bounded
+from retrieval.service.headers import SecurityHeaders
+from retrieval.service.observing import Observed
+from retrieval.service.openapi import COMMON, describe
+from retrieval.service.origins import OwnSite
 from retrieval.service.plain_start import PlainStart
 from retrieval.service.problems import answer_problems
+from retrieval.service.rates import GuessLimited, RateLimited
 from retrieval.service.service import Service
 from retrieval.service.settings import Settings
+
+THREADS = 16
+"""That work for the requests of one worker process. More do not compute faster on a few cores; but
+with fewer, a page of thumbnails would keep searches waiting, and the network's batches be small."""
 
 
 def create(settings: Settings | None = None) -> FastAPI:
@@ -34,6 +45,7 @@ def create(settings: Settings | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        to_thread.current_default_thread_limiter().total_tokens = THREADS
         service = await to_thread.run_sync(Service.start, told)
         app.state.service = service
         try:
@@ -48,11 +60,22 @@ def create(settings: Settings | None = None) -> FastAPI:
         lifespan=lifespan,
         docs_url=None,  # they would load scripts from elsewhere
         redoc_url=None,
-        middleware=[Middleware(PlainStart), Middleware(Doorkeeper)],  # the outermost first
+        middleware=[  # the outermost first
+            Middleware(PlainStart),
+            Middleware(SecurityHeaders),
+            Middleware(Observed),
+            Middleware(OwnSite, hosts=told.hosts),
+            Middleware(GuessLimited, per_minute=told.limits.per_minute),
+            Middleware(Doorkeeper),
+            Middleware(RateLimited, per_minute=told.limits.per_minute),
+            Middleware(Bounded, limits=told.limits),
+        ],
     )
     answer_problems(app)
-    for routes in (search_routes, catalog_routes, job_routes):
-        app.include_router(routes.router, dependencies=KEY_SCHEMES)
-    for open_to_all in (session_routes, health_routes, page_routes):
+    for routes in (search_routes, catalog_routes, job_routes, metrics_routes):
+        app.include_router(routes.router, dependencies=KEY_SCHEMES, responses=COMMON)
+    app.include_router(session_routes.router, responses=COMMON)
+    for open_to_all in (health_routes, page_routes):
         app.include_router(open_to_all.router)
+    describe(app)
     return app

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from finetag_model.embedder import Embedder, Embedding, ModelInfo
 from finetag_model.errors import FineTagError
+from retrieval.service.metrics import EMBEDDER_IMAGES
 from retrieval.service.turns import away
 
 MOST = 16
@@ -105,6 +106,7 @@ class BatchingEmbedder:
         while asked := self._next():
             self.runs += 1
             self.images += len(asked)
+            EMBEDDER_IMAGES.observe(len(asked))
             try:
                 made = self._embedder.embed(np.stack([each.pixels for each in asked]))
                 several = [Embedding(*each) for each in zip(made.scores, made.visual, strict=True)]

@@ -19,6 +19,7 @@ from retrieval.service.models import (
     Image,
     Probability,
 )
+from retrieval.service.openapi import JPEG
 from retrieval.service.search_routes import jpeg
 from retrieval.service.service import Service, Serving
 from retrieval.service.sizes import Side
@@ -26,7 +27,7 @@ from retrieval.target import stored
 
 router = APIRouter(prefix="/v1/catalogs", tags=["catalogues"])
 
-ImageId = Annotated[Id, Path(description="of an image, as hits have it")]
+ImageId = Annotated[Id, Path(description="of an image, as hits have it", examples=[17])]
 
 
 @router.get("")
@@ -89,7 +90,7 @@ def image(image: ImageId, served: Readable) -> Image:
     )
 
 
-@router.get("/{catalog}/images/{image}/thumbnail", response_class=Response)
+@router.get("/{catalog}/images/{image}/thumbnail", response_class=Response, responses=JPEG)
 def image_thumbnail(
     image: ImageId, served: Readable, service: Serving, side: Side = 400
 ) -> Response:
@@ -99,7 +100,7 @@ def image_thumbnail(
     return jpeg(service.decoder.jpeg(record.absolute, side))
 
 
-@router.get("/{catalog}/images/{image}/heatmap", response_class=Response)
+@router.get("/{catalog}/images/{image}/heatmap", response_class=Response, responses=JPEG)
 def image_heatmap(
     image: ImageId,
     attribute: Annotated[str, Query(max_length=200, examples=["wing_color=grey"])],

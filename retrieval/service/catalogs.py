@@ -18,6 +18,7 @@ from finetag_model.errors import CatalogueError, FineTagError
 from indexer import Index
 from retrieval.catalog import Catalog, PixelReader, check_model
 from retrieval.cursor import Cursor
+from retrieval.service.metrics import CATALOG_GENERATION, CATALOG_IMAGES, CATALOG_PROBLEM
 
 KEPT_SECONDS = 300.0
 """For which a generation that was replaced is kept open."""
@@ -117,6 +118,7 @@ class Served:
                 problem = f"the index {self.index_dir} cannot be opened: {error}"
             self._opened = opened
             self._tell(problem)
+            self._count()
 
     def _open(self) -> Catalog:
         index = Index.open(self.index_dir)
@@ -130,6 +132,12 @@ class Served:
         if problem and told != self.problem:
             _log.error("catalogue", extra={"catalog": self.name, "problem": problem})
         self.problem = told
+
+    def _count(self) -> None:
+        CATALOG_PROBLEM.labels(self.name).set(self.problem is not None)
+        for each in self._opened[:1]:
+            CATALOG_IMAGES.labels(self.name).set(each.catalog.index.rows)
+            CATALOG_GENERATION.labels(self.name).set(each.generation)
 
 
 class Catalogs:

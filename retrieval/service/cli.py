@@ -11,6 +11,7 @@ import sys
 import threading
 from multiprocessing import resource_tracker
 from pathlib import Path
+from typing import get_args
 
 import click
 
@@ -26,6 +27,8 @@ from retrieval.service.cli_options import (
     state_folder,
     state_option,
 )
+from retrieval.service.counting import counting_together
+from retrieval.service.logs import LogFormat
 
 EPILOG = """\b
 Examples:
@@ -110,7 +113,7 @@ start; else they need none. What is done with keys meanwhile counts within 5 sec
 )
 @click.option(
     "--rate",
-    default=600,
+    default=1200,
     show_default=True,
     type=click.IntRange(0),
     help="Requests a minute of one client; 0: as many as they like.",
@@ -121,6 +124,12 @@ start; else they need none. What is done with keys meanwhile counts within 5 sec
     show_default=True,
     type=click.FloatRange(0, min_open=True),
     help="Seconds for a request to arrive, and to be answered.",
+)
+@click.option(
+    "--log-format",
+    type=click.Choice(get_args(LogFormat)),
+    help="A line an event on stderr: JSON for programs, text for people.  [default: text in a "
+    "terminal, else json]",
 )
 @model_option
 @runtime_option
@@ -139,6 +148,7 @@ def main(
     max_pixels: int,
     rate: int,
     timeout: float,
+    log_format: LogFormat | None,
     model: Path | None,
     runtime: Runtime,
 ) -> None:
@@ -170,11 +180,15 @@ def main(
     served = ", ".join(f"{name} ({count:,} images)" for name, count in images.items())
     whom = "with a key" if keys else "without a key, for this machine alone"
     click.echo(f"serving {served} at {address.url}, {whom}; Ctrl-C ends it", err=True)
-    _run(address, workers, proxies)
+    form = log_format or ("text" if sys.stderr.isatty() else "json")
+    with counting_together(folder):
+        _run(address, workers, proxies, form)
 
 
-def _run(address: Address, workers: int, proxies: str) -> None:
+def _run(address: Address, workers: int, proxies: str, form: LogFormat) -> None:
     import uvicorn  # noqa: PLC0415
+
+    from retrieval.service.server import uvicorn_options  # noqa: PLC0415
 
     # Requests run side by side, so that one that spread over all cores would only get into the
     # others' way. With one worker NumPy has been loaded before; FAISS and torch come later.
@@ -189,12 +203,10 @@ def _run(address: Address, workers: int, proxies: str) -> None:
         port=address.port,
         workers=workers,
         forwarded_allow_ips=proxies,
-        access_log=False,
-        log_level="warning",
-        server_header=False,
         timeout_keep_alive=75,  # more than a proxy's 60, so that the proxy is first to close
         timeout_graceful_shutdown=10,
         timeout_worker_healthcheck=30,  # a worker that starts on a busy machine is not dead
+        **uvicorn_options(form),
     )
     signals.leave()
 

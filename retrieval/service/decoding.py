@@ -1,26 +1,22 @@
 """Pictures read in processes of their own: one that hangs or crashes costs no request but its own.
 
-What runs there is at the end of the file.
+What runs there is in `decoding_process`.
 """
 
 from __future__ import annotations
 
-import io
-import resource
-import signal
 import threading
-import warnings
 from concurrent.futures import CancelledError, Future, TimeoutError
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pebble import ProcessExpired, ProcessPool
 
 from finetag_model.errors import FineTagError, ImageError
-from finetag_model.images import image_size, load_rgb, suffix_of
-from retrieval.query import as_source, cropped, read_pixels
+from retrieval.query import as_source
+from retrieval.service import decoding_process
+from retrieval.service.metrics import DECODE_FAILURES
 from retrieval.service.turns import away
 
 if TYPE_CHECKING:
@@ -38,8 +34,6 @@ PROCESSES = 2
 
 MEMORY = 4 << 30
 """Bytes of address space of such a process; a picture within the limits takes far less."""
-
-_QUALITY = 85  # of a JPEG that is shown
 
 T = TypeVar("T")
 
@@ -70,19 +64,19 @@ class Decoder:
 
     def pixels(self, image: QueryImage, size: int, crop: Crop | None) -> NDArray[np.uint8]:
         """Do as `retrieval.query.read_pixels`."""
-        return self._run(_pixels, as_source(image), self._limits.pixels, size, crop)
+        return self._run(decoding_process.pixels, as_source(image), self._limits.pixels, size, crop)
 
     def size(self, image: QueryImage) -> tuple[int, int]:
         """Decode a picture, and return its width and height in pixels, upright."""
-        return self._run(_size, as_source(image), self._limits.pixels)
+        return self._run(decoding_process.size, as_source(image), self._limits.pixels)
 
     def suffix(self, image: QueryImage) -> str:
         """Decode a picture, and return the file name ending of its format, such as `.jpg`."""
-        return self._run(_suffix, as_source(image), self._limits.pixels)
+        return self._run(decoding_process.suffix, as_source(image), self._limits.pixels)
 
     def jpeg(self, image: QueryImage, side: int, crop: Crop | None = None) -> bytes:
         """Return a picture as a JPEG whose longer side has at most `side` pixels."""
-        return self._run(_jpeg, as_source(image), self._limits.pixels, side, crop)
+        return self._run(decoding_process.jpeg, as_source(image), self._limits.pixels, side, crop)
 
     def _run(self, function: Callable[..., T], *arguments: object) -> T:
         try:
@@ -90,13 +84,19 @@ class Decoder:
                 return self._once(function, arguments)
             except BrokenProcessPool:  # a process was killed from outside, and all others with it
                 return self._once(function, arguments)
+        except ImageError:
+            DECODE_FAILURES.labels("unreadable").inc()
+            raise
         except TimeoutError:
+            DECODE_FAILURES.labels("slow").inc()
             raise ImageError(
                 f"reading the image took longer than {self._limits.decode_seconds:g} s"
             ) from None
         except (ProcessExpired, BrokenProcessPool):
+            DECODE_FAILURES.labels("crash").inc()
             raise ImageError("the image crashes its decoder") from None
         except MemoryError:
+            DECODE_FAILURES.labels("memory").inc()
             raise ImageError("the image takes too much memory") from None
         except CancelledError:
             raise _shut_down() from None
@@ -121,11 +121,16 @@ class Decoder:
 
     def _started(self) -> ProcessPool:
         context = get_context("forkserver")
-        context.set_forkserver_preload([__name__])  # or each process would import it anew
+        context.set_forkserver_preload(
+            [decoding_process.__name__]
+        )  # or each process would import it anew
         pool = ProcessPool(
-            PROCESSES, initializer=_be_careful, initargs=(self._memory,), context=context
+            PROCESSES,
+            initializer=decoding_process.be_careful,
+            initargs=(self._memory,),
+            context=context,
         )
-        pool.schedule(_nothing)  # or they would start with the first picture
+        pool.schedule(decoding_process.nothing)  # or they would start with the first picture
         return pool
 
 
@@ -136,51 +141,3 @@ def _stop(pool: ProcessPool) -> None:
 
 def _shut_down() -> FineTagError:
     return FineTagError("the service is being shut down")
-
-
-# What follows runs in the processes.
-
-
-def _be_careful(memory: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the service, which ends these
-    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    warnings.simplefilter("ignore")  # Pillow's, of odd metadata
-
-
-def _nothing() -> None:
-    pass
-
-
-def _check(source: Path | bytes, most: int) -> None:
-    width, height = image_size(source)
-    if width * height > most:
-        raise ImageError(
-            f"the image has {width * height:,} pixels; the most that is taken is {most:,}"
-        )
-
-
-def _pixels(source: Path | bytes, most: int, size: int, crop: Crop | None) -> NDArray[np.uint8]:
-    _check(source, most)
-    return read_pixels(source, size, crop)
-
-
-def _size(source: Path | bytes, most: int) -> tuple[int, int]:
-    _check(source, most)
-    return load_rgb(source).size
-
-
-def _suffix(source: Path | bytes, most: int) -> str:
-    _check(source, most)
-    load_rgb(source, at_least=1)  # to the end of the file, but at no size to speak of
-    return suffix_of(source)
-
-
-def _jpeg(source: Path | bytes, most: int, side: int, crop: Crop | None) -> bytes:
-    _check(source, most)
-    whole = load_rgb(source, at_least=side if crop is None else None)
-    picture = whole if crop is None else cropped(whole, crop)
-    picture.thumbnail((side, side))
-    buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=_QUALITY)
-    return buffer.getvalue()

@@ -1,4 +1,7 @@
-"""Whether the service is alive, and whether it can search: for load balancers."""
+"""Whether the service is alive, and whether it can search: for load balancers.
+
+They take no thread, so that they answer also when all are busy.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +13,13 @@ router = APIRouter(tags=["health"])
 
 
 @router.get("/healthz")
-def healthz() -> dict[str, str]:
+async def healthz() -> dict[str, str]:
     """Say that the process is alive."""
     return {"status": "ok"}
 
 
 @router.get("/readyz")
-def readyz(service: Serving) -> dict[str, str]:
+async def readyz(service: Serving) -> dict[str, str]:
     """Say that every catalogue can be searched; 503 if one cannot."""
     closed = [served.name for served in service.catalogs if not served.is_open]
     if closed:

@@ -5,18 +5,47 @@ Answers are those of `retrieval.answer`, without the places of files on the serv
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+)
 
 MOST_HITS = 200
 MOST_PICTURES = 8
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
 Id = Annotated[int, Field(ge=0, lt=2**63)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 FilterText = Annotated[str, StringConstraints(max_length=10_000)]
-Filter = FilterText | dict[str, Any]
+
+
+def _characters_alone(value: dict[str, Any]) -> dict[str, Any]:
+    """Refuse halves of surrogate pairs, which JSON can escape but no answer could repeat.
+
+    Texts of a known place are refused by pydantic itself.
+    """
+    left: list[Any] = [value]
+    while left:  # not by recursion: how deep it is, is not known yet
+        each = left.pop()
+        if isinstance(each, str) and _SURROGATE.search(each):
+            raise ValueError("it holds half a surrogate pair, which is no character")
+        if isinstance(each, dict):
+            left += [*each.keys(), *each.values()]
+        elif isinstance(each, list):
+            left += each
+    return value
+
+
+Filter = FilterText | Annotated[dict[str, Any], AfterValidator(_characters_alone)]
 Token = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{22}$")]
 CatalogName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 
@@ -51,6 +80,16 @@ class SearchRequest(_Incoming):
         facets: count the values of these groups and fields; an empty list: of every one.
         explain: say what each score is made of.
     """
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"where": "wing_color=grey AND NOT crown_color=red", "limit": 10},
+                {"pictures": ["Zm9vYmFyYmF6cXV4MTIzNA"], "crop": [0.2, 0.1, 0.5, 0.8]},
+                {"like": [17], "where": {"attr": "wing_color", "in": ["grey", "white"]}},
+            ]
+        }
+    )
 
     pictures: Annotated[tuple[Token, ...], Field(max_length=MOST_PICTURES)] = ()
     urls: Annotated[tuple[str, ...], Field(max_length=MOST_PICTURES)] = ()

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from finetag_model.errors import UsageError
 from finetag_model.files import plain_write_errors, replacing
+from retrieval.service.metrics import PICTURES_BYTES
 
 if TYPE_CHECKING:
     from retrieval.service.settings import Limits
@@ -76,7 +77,11 @@ class Pictures:
                 continue
             found.append((status.st_mtime, status.st_size, path))
         room = self._limits.pictures_bytes
+        kept = 0
         for modified, size, path in sorted(found, reverse=True):
             room -= size
             if room < 0 or modified < oldest:
                 path.unlink(missing_ok=True)
+            else:
+                kept += size
+        PICTURES_BYTES.labels(folder.name).set(kept)

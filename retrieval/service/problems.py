@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import errno
+import json
 import logging
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import Response
 from sqlalchemy.exc import DatabaseError
 from starlette.exceptions import HTTPException
 
+from finetag_model.console import printable
 from finetag_model.errors import (
     CatalogueError,
     ExpiredError,
@@ -25,9 +27,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from fastapi import FastAPI, Request
-    from fastapi.responses import Response
 
 MEDIA_TYPE = "application/problem+json"
+
+_MOST_ERRORS = 20
+_LONGEST = 200
+"""Characters of what is said of one wrong field, whose name may be a client's."""
 
 _log = logging.getLogger("finetag.serve")
 
@@ -42,6 +47,13 @@ _STATUS = (
     (FineTagError, HTTPStatus.INTERNAL_SERVER_ERROR),
 )
 
+_FAILED = {
+    HTTPStatus.SERVICE_UNAVAILABLE: "the catalogue cannot be searched at the moment; "
+    "the service's log says why under the request's id",
+    HTTPStatus.INTERNAL_SERVER_ERROR: "the service could not do it; "
+    "its log says why under the request's id",
+}
+
 
 def answer_problems(app: FastAPI) -> None:
     """Have an application answer every error as a problem."""
@@ -50,7 +62,6 @@ def answer_problems(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(OSError, _disk)
     app.add_exception_handler(DatabaseError, _disk)
-    app.add_exception_handler(Exception, _unexpected)
 
 
 def problem(
@@ -60,7 +71,7 @@ def problem(
     *,
     errors: tuple[str, ...] = (),
     headers: Mapping[str, str] | None = None,
-) -> JSONResponse:
+) -> Response:
     """Return the response that tells of a problem."""
     body = Problem(
         title=HTTPStatus(status).phrase,
@@ -69,8 +80,18 @@ def problem(
         request_id=request_id,
         errors=errors,
     )
-    return JSONResponse(
-        body.model_dump(), status, headers=dict(headers or {}), media_type=MEDIA_TYPE
+    # In ASCII: half a surrogate pair, which a client may have sent, is nothing in UTF-8.
+    return Response(
+        json.dumps(body.model_dump()), status, headers=dict(headers or {}), media_type=MEDIA_TYPE
+    )
+
+
+def unexpected(request_id: str | None) -> Response:
+    """Return the response after an error that nobody expected."""
+    return problem(
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+        "something unexpected went wrong; the service's log has it under the request's id",
+        request_id,
     )
 
 
@@ -81,21 +102,24 @@ def _id_of(request: Request) -> str | None:
 
 def _finetag(request: Request, error: Exception) -> Response:
     status = next(status for kind, status in _STATUS if isinstance(error, kind))
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        _log.error("request failed", extra={"request_id": _id_of(request), "problem": str(error)})
-    return problem(status, str(error), _id_of(request))
+    if status < HTTPStatus.INTERNAL_SERVER_ERROR:
+        return problem(status, str(error), _id_of(request))
+    # Its words name files of the server.
+    _log.error("request failed", extra={"problem": str(error)})
+    return problem(status, _FAILED[status], _id_of(request))
 
 
 def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101
     errors = tuple(
-        f"{'.'.join(str(part) for part in each['loc'])}: {each['msg']}" for each in error.errors()
+        _shortened(f"{'.'.join(str(part) for part in each['loc'])}: {each['msg']}")
+        for each in error.errors()[:_MOST_ERRORS]
     )
     return problem(
         HTTPStatus.UNPROCESSABLE_ENTITY,
         f"the request is not as it must be: {errors[0] if errors else 'it cannot be read'}",
         _id_of(request),
-        errors=errors[:20],
+        errors=errors,
     )
 
 
@@ -115,7 +139,7 @@ def _disk(request: Request, error: Exception) -> Response:
         assert isinstance(error, OSError)  # noqa: S101
         reason = error.strerror or str(error)
         is_full = error.errno in _FULL
-    _log.error("request failed", extra={"request_id": _id_of(request), "problem": str(error)})
+    _log.error("request failed", extra={"problem": str(error)})
     if is_full:
         status, told = HTTPStatus.INSUFFICIENT_STORAGE, "the disk of the service is full"
     else:
@@ -123,10 +147,5 @@ def _disk(request: Request, error: Exception) -> Response:
     return problem(status, told.lower(), _id_of(request))
 
 
-def _unexpected(request: Request, error: Exception) -> Response:
-    _log.error("unexpected error", exc_info=error, extra={"request_id": _id_of(request)})
-    return problem(
-        HTTPStatus.INTERNAL_SERVER_ERROR,
-        "something unexpected went wrong; the service's log has it under the request's id",
-        _id_of(request),
-    )
+def _shortened(text: str) -> str:
+    return printable(text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…")

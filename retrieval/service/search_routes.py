@@ -5,24 +5,29 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from fastapi import APIRouter, Form, HTTPException, Query, Response, UploadFile
+from fastapi import APIRouter, Form, HTTPException, Query, Request, Response, UploadFile
+from fastapi import Path as Parameter
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 
 from retrieval.query import QueryImage, fetched
 from retrieval.service.access import Readable
 from retrieval.service.catalogs import Served
+from retrieval.service.metrics import count_search
 from retrieval.service.models import MOST_PICTURES, Answer, Picture, SearchRequest, Token
+from retrieval.service.openapi import JPEG
 from retrieval.service.service import Service, Serving
 from retrieval.service.sizes import CropText, Side, read_crop_text
 
 router = APIRouter(prefix="/v1/catalogs/{catalog}", tags=["search"])
 
+PathToken = Annotated[Token, Parameter(examples=["Zm9vYmFyYmF6cXV4MTIzNA"])]
+
 
 @router.post("/search", response_model=Answer)
-def search(asked: SearchRequest, served: Readable, service: Serving) -> Response:
+def search(asked: SearchRequest, served: Readable, service: Serving, request: Request) -> Response:
     """Find images like a picture, passing a filter, or both."""
-    return _search(asked, served, service, [])
+    return _search(asked, served, service, [], request)
 
 
 @router.post("/search/upload", response_model=Answer)
@@ -30,6 +35,7 @@ def search_with_upload(
     image: list[UploadFile],
     served: Readable,
     service: Serving,
+    request: Request,
     query: Annotated[str, Form(description="a search as JSON, as `search` takes it")] = "{}",
 ) -> Response:
     """Find images like those uploaded, which are not kept."""
@@ -39,7 +45,7 @@ def search_with_upload(
         asked = SearchRequest.model_validate_json(query)
     except ValidationError as error:
         raise RequestValidationError(error.errors(include_context=False)) from None
-    return _search(asked, served, service, [each.file.read() for each in image])
+    return _search(asked, served, service, [each.file.read() for each in image], request)
 
 
 @router.post("/pictures", status_code=201)
@@ -51,9 +57,9 @@ def keep_picture(image: UploadFile, served: Readable, service: Serving) -> Pictu
     return Picture(token=kept.token, width=width, height=height, expires=kept.expires)
 
 
-@router.get("/pictures/{token}/thumbnail", response_class=Response)
+@router.get("/pictures/{token}/thumbnail", response_class=Response, responses=JPEG)
 def picture_thumbnail(
-    token: Token,
+    token: PathToken,
     served: Readable,
     service: Serving,
     side: Side = 400,
@@ -64,9 +70,9 @@ def picture_thumbnail(
     return jpeg(service.decoder.jpeg(path, side, read_crop_text(crop)))
 
 
-@router.get("/pictures/{token}/heatmap", response_class=Response)
+@router.get("/pictures/{token}/heatmap", response_class=Response, responses=JPEG)
 def picture_heatmap(
-    token: Token,
+    token: PathToken,
     attribute: Annotated[str, Query(max_length=200, examples=["wing_color=grey"])],
     served: Readable,
     service: Serving,
@@ -91,7 +97,11 @@ def _kept(service: Service, served: Served, token: str) -> Path:
 
 
 def _search(
-    asked: SearchRequest, served: Served, service: Service, uploaded: list[bytes]
+    asked: SearchRequest,
+    served: Served,
+    service: Service,
+    uploaded: list[bytes],
+    request: Request,
 ) -> Response:
     if asked.urls and not service.settings.fetch_urls:
         raise HTTPException(403, "this service fetches no URLs; upload the picture instead")
@@ -105,6 +115,8 @@ def _search(
     catalog = served.at(asked.cursor)
     with service.turns.one():
         found = catalog.search(images or None, where=where, **options)
+    count_search(found.milliseconds)
+    request.state.generation = found.generation  # for the log
     # FastAPI would check it once more, and make JSON of it in a slower way.
     answer = Answer.model_validate(found).model_dump_json()
     return Response(answer, media_type="application/json")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated
 
+from anyio import CapacityLimiter
 from fastapi import Depends, Request
 from threadpoolctl import threadpool_limits
 
@@ -17,6 +18,7 @@ from retrieval.service.decoding import Decoder
 from retrieval.service.heat import Heat
 from retrieval.service.job_queue import Queue
 from retrieval.service.pictures import Pictures
+from retrieval.service.rates import Buckets
 from retrieval.service.runners import Runners
 from retrieval.service.settings import Settings
 from retrieval.service.store import open_store
@@ -36,6 +38,7 @@ class Service:
     runners: Runners
     callers: Callers
     turns: Turns
+    buckets: Buckets
 
     @classmethod
     def start(cls, settings: Settings) -> Service:
@@ -67,6 +70,7 @@ class Service:
             runners=Runners(settings, queue),
             callers=Callers(store),
             turns=Turns(),
+            buckets=Buckets(settings.state / "rates", settings.limits.per_minute),
         )
 
     @cached_property
@@ -74,15 +78,21 @@ class Service:
         """Heat maps; the first one brings torch."""
         return Heat(self.settings.model, self.decoder)
 
+    @cached_property
+    def metrics_limiter(self) -> CapacityLimiter:
+        """What the thread that reads metrics is taken from."""
+        return CapacityLimiter(1)
+
     def close(self) -> None:
         """End threads and processes."""
         self.runners.close()
         self.catalogs.close()
         self.decoder.close()
         self.embedder.close()
+        self.buckets.close()
 
 
-def _service(request: Request) -> Service:
+async def _service(request: Request) -> Service:
     service: Service = request.app.state.service
     return service
 

@@ -22,7 +22,9 @@ class Limits(BaseModel):
         decode_seconds: for reading one picture.
         request_seconds: until a request has arrived, and until it is answered.
         waiting: requests that may wait in one worker process; more are turned away.
-        per_minute: requests of one client; 0: as many as they like.
+        per_minute: requests of one client, of which ten thumbnails are one; 0: as many as it
+            likes. The default lets several people behind one address scroll through 200 pages of
+            50 hits together, and is still a fraction of what one small machine answers.
         pictures_bytes: of all kept pictures of one catalogue; the oldest make room.
         pictures_days: until a kept picture is thrown away.
     """
@@ -35,7 +37,7 @@ class Limits(BaseModel):
     decode_seconds: float = Field(10.0, gt=0)
     request_seconds: float = Field(30.0, gt=0)
     waiting: int = Field(200, gt=0)
-    per_minute: int = Field(600, ge=0)
+    per_minute: int = Field(1200, ge=0)
     pictures_bytes: int = Field(1 << 30, gt=0)
     pictures_days: float = Field(7.0, gt=0)
 

@@ -10,15 +10,16 @@ from contextlib import contextmanager
 import uvicorn
 
 from retrieval.service.app import create
+from retrieval.service.server import uvicorn_options
 from retrieval.service.settings import Settings
 
 
 @contextmanager
 def running(settings: Settings) -> Iterator[str]:
     """Serve until the context ends; gives the address."""
-    config = uvicorn.Config(
-        create(settings), port=0, log_config=None, timeout_graceful_shutdown=5, lifespan="on"
-    )
+    told = {"log_config": None, "access_log": None, "timeout_graceful_shutdown": 5}
+    options = uvicorn_options("json") | told
+    config = uvicorn.Config(create(settings), port=0, lifespan="on", **options)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
