@@ -2,8 +2,8 @@
 
     python benchmarks/serve.py --index .finetag --keep search-data --json serve.json
 
-A million rows, grown from a real index as in benchmarks/search.py, are served by processes as
-`finetag-serve` starts them. Many clients ask without a pause, every answer is compared with what
+A million rows, grown from a real index as in benchmarks/search.py, are served by
+`finetag-serve`. Many clients ask without a pause, every answer is compared with what
 the library says of its generation, and a new generation is published every few seconds.
 `serve_questions` says what is asked, `serve_load` how, `serve_index` how generations are
 swapped, and `serve_report` what is told. Linux only.
@@ -41,13 +41,8 @@ from finetag_model.console import Command
 from finetag_model.errors import FineTagError
 from indexer import Index
 from indexer.manifest import VISUAL
-from retrieval.service.settings import Limits, Settings
 
-_SERVER = (
-    "import sys, uvicorn; "
-    "uvicorn.run('retrieval.service.app:create', factory=True, port=int(sys.argv[1]), "
-    "workers=int(sys.argv[2]), log_level='warning')"
-)
+_SERVER = "from retrieval.service.cli import main; main()"
 _QUERIES = 200  # of the data, which are those of benchmarks/search.py
 _PATIENCE = 600.0  # seconds until the service is ready, with an index that is not in memory
 
@@ -93,8 +88,8 @@ def main(
         asked = serve_questions.make(contents[1], parents, questions, seed)
         with _temporary(prepared.parent) as work:
             served = TwoContents(prepared, work / "index")
-            settings = _settings(served.folder, parents.folder.parents[1], work)
-            with _service(settings, workers, work / "service.log") as (url, pid):
+            catalogs = {ROWS: served.folder, PARENTS: parents.folder.parents[1]}
+            with _service(catalogs, workers, work) as (url, pid):
                 _warm_up(url, asked)
                 plan = serve_load.Plan(url, clients, seconds, seed, SHARES, asked)
                 run = _load(plan, served, swap, pid, work / "load")
@@ -144,27 +139,21 @@ def _temporary(folder: Path) -> Iterator[Path]:
         shutil.rmtree(made)
 
 
-def _settings(index_dir: Path, parents: Path, work: Path) -> Settings:
-    return Settings(
-        catalogs={ROWS: index_dir, PARENTS: parents},
-        state=work / "state",
-        limits=Limits(per_minute=0),  # for all clients have one address here
-    )
-
-
 @contextmanager
-def _service(settings: Settings, workers: int, log: Path) -> Iterator[tuple[str, int]]:
-    """Start a service as `finetag-serve` does; give its address and its process."""
+def _service(catalogs: dict[str, Path], workers: int, work: Path) -> Iterator[tuple[str, int]]:
+    """Start `finetag-serve`; give its address and its process."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    settings.hand_down()
+    options = {"--port": port, "--workers": workers, "--state": work / "state"}
+    options["--rate"] = 0  # for all clients have one address here
+    command = [sys.executable, "-c", _SERVER]
+    command += [f"--catalog={name}={folder}" for name, folder in catalogs.items()]
+    command += [f"{name}={value}" for name, value in options.items()]
+    log = work / "service.log"
     with log.open("w") as file:
         process = subprocess.Popen(  # noqa: S603
-            [sys.executable, "-c", _SERVER, str(port), str(workers)],
-            stdout=file,
-            stderr=file,
-            stdin=subprocess.DEVNULL,
+            command, stdout=file, stderr=file, stdin=subprocess.DEVNULL
         )
     url = f"http://127.0.0.1:{port}"
     try:
