@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +35,11 @@ def open_store(state: Path) -> Engine:
     path = state / DATABASE
     try:
         state.mkdir(parents=True, exist_ok=True, mode=0o700)
-        # Made here for its mode, which SQLite gives to the files of its log too.
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        # Made here for its mode, which SQLite gives to the files of its log too. One that is there
+        # is let alone: to close it would free the locks that other connections of this process
+        # have on it, and another process could then throw away the log that they write to.
+        with suppress(FileExistsError):
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
         engine = create_engine(
             f"sqlite:///{path}",
             connect_args={"timeout": _BUSY_SECONDS, "isolation_level": None},
