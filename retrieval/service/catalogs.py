@@ -31,6 +31,10 @@ POLL_SECONDS = 0.5
 _log = logging.getLogger("finetag.serve")
 
 
+class NotOpen(CatalogueError):  # noqa: N818  (what clients are told of it, word for word)
+    """A catalogue cannot be searched; the message names no file of the server."""
+
+
 @dataclass
 class _Opened:
     catalog: Catalog
@@ -68,18 +72,18 @@ class Served:
         """Return the newest generation.
 
         Raises:
-            CatalogueError: none could be opened.
+            NotOpen: none could be opened.
         """
         opened = self._opened
         if not opened:
-            raise CatalogueError(f"the catalogue {self.name} cannot be searched: {self.problem}")
+            raise NotOpen(f"the catalogue {self.name} cannot be searched: {self.problem}")
         return opened[0].catalog
 
     def at(self, cursor: str | None) -> Catalog:
         """Return the generation that a cursor is of, or if there is none any more the newest.
 
         Raises:
-            CatalogueError: as `newest`.
+            NotOpen: as `newest`.
         """
         generation = None if cursor is None else Cursor.generation_of(cursor)
         if generation is not None and generation > self.newest().index.manifest.generation:

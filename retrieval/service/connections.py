@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from retrieval.service.headers import SECURITY
-from retrieval.service.models import Problem
-from retrieval.service.problems import MEDIA_TYPE
+from retrieval.service.models import PROBLEM_TYPE, Problem
 
 if TYPE_CHECKING:
     from asyncio import TimerHandle, Transport
@@ -149,7 +148,7 @@ def _response(status: HTTPStatus, detail: str) -> bytes:
         Problem(title=status.phrase, status=status, detail=detail).model_dump()
     ).encode()
     headers = (
-        (b"content-type", MEDIA_TYPE.encode()),
+        (b"content-type", PROBLEM_TYPE.encode()),
         (b"content-length", str(len(body)).encode()),
         (b"connection", b"close"),
         (b"cache-control", b"no-store"),

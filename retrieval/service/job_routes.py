@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Form, Header, HTTPException, Query, Request, UploadFile
+from fastapi import Path as Parameter
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from pydantic import ValidationError
@@ -25,6 +26,8 @@ from retrieval.service.service import Service, Serving
 
 router = APIRouter(prefix="/v1/catalogs/{catalog}", tags=["changes"])
 
+JobId = Annotated[Token, Parameter(examples=["Zm9vYmFyYmF6cXV4MTIzNA"])]
+
 TABLES = (".csv", ".jsonl", ".ndjson", ".parquet")
 
 IdempotencyKey = Annotated[
@@ -32,6 +35,7 @@ IdempotencyKey = Annotated[
     Header(
         min_length=1,
         max_length=200,
+        examples=["prices-2026-01-31"],
         description="of one's own choice: sent again, it makes no other job, but names the first",
     ),
 ]
@@ -163,13 +167,13 @@ def jobs(
 
 
 @router.get("/jobs/{job}")
-def job(job: Token, served: Readable, service: Serving) -> Job:
+def job(job: JobId, served: Readable, service: Serving) -> Job:
     """Tell how a job stands."""
     return _found(service.queue.get(served.name, job))
 
 
 @router.delete("/jobs/{job}")
-def cancel_job(job: Token, served: Writable, service: Serving) -> Job:
+def cancel_job(job: JobId, served: Writable, service: Serving) -> Job:
     """Cancel a job: at once if it waits, else at its next good moment; not if it has ended."""
     cancelled, at_once = service.queue.cancel(served.name, job)
     if at_once:

@@ -18,6 +18,7 @@ from pydantic import (
     StringConstraints,
 )
 
+PROBLEM_TYPE = "application/problem+json"
 MOST_HITS = 200
 MOST_PICTURES = 8
 

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi.openapi.utils import get_openapi
 
-from retrieval.service.models import Problem
-from retrieval.service.problems import MEDIA_TYPE
+from retrieval.service.models import PROBLEM_TYPE, Problem
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
 
 def _problem(description: str) -> dict[str, Any]:
     schema = {"$ref": f"#/components/schemas/{Problem.__name__}"}
-    return {"description": description, "content": {MEDIA_TYPE: {"schema": schema}}}
+    return {"description": description, "content": {PROBLEM_TYPE: {"schema": schema}}}
 
 
 COMMON: dict[int | str, dict[str, Any]] = {

@@ -21,14 +21,13 @@ from finetag_model.errors import (
     ImageError,
     UsageError,
 )
-from retrieval.service.models import Problem
+from retrieval.service.catalogs import NotOpen
+from retrieval.service.models import PROBLEM_TYPE, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from fastapi import FastAPI, Request
-
-MEDIA_TYPE = "application/problem+json"
 
 _MOST_ERRORS = 20
 _LONGEST = 200
@@ -82,7 +81,7 @@ def problem(
     )
     # In ASCII: half a surrogate pair, which a client may have sent, is nothing in UTF-8.
     return Response(
-        json.dumps(body.model_dump()), status, headers=dict(headers or {}), media_type=MEDIA_TYPE
+        json.dumps(body.model_dump()), status, headers=dict(headers or {}), media_type=PROBLEM_TYPE
     )
 
 
@@ -102,7 +101,7 @@ def _id_of(request: Request) -> str | None:
 
 def _finetag(request: Request, error: Exception) -> Response:
     status = next(status for kind, status in _STATUS if isinstance(error, kind))
-    if status < HTTPStatus.INTERNAL_SERVER_ERROR:
+    if status < HTTPStatus.INTERNAL_SERVER_ERROR or isinstance(error, NotOpen):
         return problem(status, str(error), _id_of(request))
     # Its words name files of the server.
     _log.error("request failed", extra={"problem": str(error)})

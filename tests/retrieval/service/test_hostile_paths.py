@@ -104,7 +104,8 @@ def test_an_index_that_cannot_be_opened_is_told_without_its_path(
         assert str(tmp_path) not in answer.text
     answer = client.post("/v1/catalogs/shop/search", json={"where": "upper=grey"})
     assert answer.status_code == 503
-    assert answer.json()["detail"].startswith("the catalogue cannot be searched at the moment")
+    assert answer.json()["detail"].startswith("the catalogue shop cannot be searched: ")
+    assert str(tmp_path) not in answer.text
 
 
 def test_an_index_that_is_gone_is_told_without_its_path(

@@ -33,6 +33,8 @@ def api(start: StartService, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr("retrieval.service.heat.Heat.jpeg", lambda *_: picture)
     monkeypatch.setattr("retrieval.service.decoding.Decoder.jpeg", lambda *_: picture)
     monkeypatch.setattr("retrieval.service.decoding.Decoder.size", lambda *_: (96, 64))
+    monkeypatch.setattr("retrieval.service.runners.Runners.start", lambda *_: None)
+    monkeypatch.setattr("retrieval.service.runners.Runners._start", lambda *_: None)
     client = start(limits={"per_minute": 0}, hosts=("testserver",))
     return schemathesis.openapi.from_asgi("/openapi.json", client.app)
 
@@ -105,7 +107,7 @@ def test_there_are_examples(description: dict[str, Any]) -> None:
     for name, operation in operations(description).items():
         for parameter in operation.get("parameters", []):
             known = parameter["schema"]
-            assert "default" in known or "examples" in known, f"{name}: {parameter['name']}"
+            assert {"default", "examples", "enum"} & known.keys(), f"{name}: {parameter['name']}"
 
 
 def test_no_route_is_left_out(client: TestClient, description: dict[str, Any]) -> None:
