@@ -169,6 +169,7 @@ def main(
         keys=keys,
         hosts=hosts,
         fetch_urls=fetch_urls,
+        log_format=log_format or ("text" if sys.stderr.isatty() else "json"),
         limits=Limits(
             body_bytes=max_upload_mb << 20,
             pixels=max_pixels,
@@ -180,9 +181,8 @@ def main(
     served = ", ".join(f"{name} ({count:,} images)" for name, count in images.items())
     whom = "with a key" if keys else "without a key, for this machine alone"
     click.echo(f"serving {served} at {address.url}, {whom}; Ctrl-C ends it", err=True)
-    form = log_format or ("text" if sys.stderr.isatty() else "json")
     with counting_together(folder):
-        _run(address, workers, proxies, form)
+        _run(address, workers, proxies, settings.log_format)
 
 
 def _run(address: Address, workers: int, proxies: str, form: LogFormat) -> None:

@@ -9,6 +9,7 @@ SIGTERM lets it finish its batch, and leaves what remains in the queue.
 from __future__ import annotations
 
 import logging
+import logging.config
 import signal
 import sys
 import time
@@ -26,6 +27,7 @@ from retrieval.service.job_files import discard, discard_abandoned, folder_of, l
 from retrieval.service.job_queue import Queue, Task
 from retrieval.service.job_watch import Watch
 from retrieval.service.job_work import Place, do, root_of, undo
+from retrieval.service.logs import log_config
 from retrieval.service.settings import Settings
 from retrieval.service.store import open_store
 
@@ -194,9 +196,8 @@ def main() -> None:
         asked.append(number)
 
     signal.signal(signal.SIGTERM, stop)
-    logging.basicConfig(format="%(asctime)s %(name)s %(message)s")
-    logging.getLogger("finetag").setLevel(logging.INFO)
     settings, (catalog,) = Settings.inherited(), sys.argv[1:]
+    logging.config.dictConfig(log_config(settings.log_format))
     try:
         run(
             settings,

@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field
 
 from finetag_model.embedder import Runtime
+from retrieval.service.logs import LogFormat
 
 _VARIABLE = "FINETAG_SERVE"
 
@@ -53,6 +54,7 @@ class Settings(BaseModel):
         keys: whether every request needs an API key.
         hosts: names that requests may call the service by, beside those of this machine.
         fetch_urls: whether pictures may be named by URL.
+        log_format: how it logs, and the processes of its jobs do.
         limits: see there.
     """
 
@@ -65,6 +67,7 @@ class Settings(BaseModel):
     keys: bool = False
     hosts: tuple[str, ...] = ()
     fetch_urls: bool = False
+    log_format: LogFormat = "json"
     limits: Limits = Limits()
 
     def hand_down(self) -> None:
