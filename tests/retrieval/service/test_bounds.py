@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from retrieval import Catalog
+from retrieval.service.catalogs import Served
 from tests.retrieval.service.conftest import StartService
 from tests.retrieval.service.wire import Wire, ask
 
@@ -21,21 +23,26 @@ FILTER = b'{"where": "upper=grey"}'
 
 
 class Held:
-    """A search that lasts until it is let go."""
+    """Searches that last until they are let go."""
 
     def __init__(self) -> None:
         self.begun = threading.Semaphore(0)
         self.go = threading.Event()
 
-    def __call__(self, *_: object, **__: object) -> None:
+    def wait(self) -> None:
         self.begun.release()
         self.go.wait(30)
 
 
 @pytest.fixture
 def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[Held]:
-    held = Held()
-    monkeypatch.setattr("retrieval.catalog.Catalog.search", held)
+    held, really = Held(), Served.at
+
+    def at(served: Served, cursor: str | None) -> Catalog:
+        held.wait()
+        return really(served, cursor)
+
+    monkeypatch.setattr(Served, "at", at)
     yield held
     held.go.set()
 
