@@ -86,7 +86,7 @@ def _served(work: Path) -> Iterator[str]:
 def _desktop(browser: Browser, address: str, query: Path) -> bytes:
     """Search by picture and filter, and rest on an attribute of a hit until its heat is shown."""
     page = browser.new_page(
-        viewport={"width": 1440, "height": 900}, color_scheme="light", reduced_motion="reduce"
+        viewport={"width": 1400, "height": 820}, color_scheme="light", reduced_motion="reduce"
     )
     page.goto(f"{address}/?has=size:small&has=size:very_small&looks=0.5")
     page.set_input_files("#file", query)
@@ -107,7 +107,7 @@ def _phone(browser: Browser, address: str, query: Path) -> bytes:
         reduced_motion="reduce",
         has_touch=True,
         is_mobile=True,
-        device_scale_factor=2,
+        device_scale_factor=1.5,
     )
     page.goto(f"{address}/?has=size:small&has=size:very_small")
     page.set_input_files("#file", query)
@@ -124,10 +124,8 @@ def _complete(page: Page) -> None:
 
 
 def _save(picture: bytes, path: Path) -> None:
-    """Write a picture in 256 colours, which is hardly to be seen and a third of the size."""
-    image = Image.open(io.BytesIO(picture)).convert("RGB")
-    palette = image.quantize(256)
-    image.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG).save(path, optimize=True)
+    """Write a picture without an alpha channel, as small as it gets."""
+    Image.open(io.BytesIO(picture)).convert("RGB").save(path, optimize=True)
     click.echo(f"{path}: {path.stat().st_size // 1024} KB")
 
 

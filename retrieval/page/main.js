@@ -27,6 +27,8 @@ import { Why } from "./why.js";
 const INVITATION =
   "Show a picture and see what resembles it, or say what it should have. Both together work best.";
 
+const GONE = 410; // of a cursor: the index was replaced since the page before
+
 let state = fromAddress(location.search);
 let catalogs = [];
 let groups = []; // of attributes, of the catalogue that is open
@@ -200,7 +202,7 @@ async function more() {
     results.append(state, found);
   } catch (error) {
     if (api.isAbort(error)) return;
-    if (error.status === 400) {
+    if (error.status === GONE) {
       await run();
       notice("The catalogue has just been renewed, so these are its pictures from the first again.");
     } else {

@@ -45,19 +45,24 @@ def stranger(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def site(birds: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Serve the catalogue; gives the address of the page."""
+def settings(birds: Path, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """Index the catalogue, with fields, for a service."""
     folder = tmp_path_factory.mktemp("service")
     build(birds, folder / "index", load_embedder())
     rows = [f"bird-{i:04}.jpg,{i * 1.5},{BRANDS[i % 3]}" for i in range(1, BIRDS + 1)]
     table = folder / "fields.csv"
     table.write_text("\n".join(["path,price,brand", *rows]))
     import_fields(table, folder / "index")
-    settings = Settings(
+    return Settings(
         catalogs={"birds": folder / "index"},
         state=folder / "state",
         limits=Limits(per_minute=0),
     )
+
+
+@pytest.fixture(scope="session")
+def site(settings: Settings) -> Iterator[str]:
+    """Serve the catalogue; gives the address of the page."""
     with running(settings) as address:
         yield address
 

@@ -5,10 +5,14 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import expect
 
+from retrieval.service.keys import Keys
+from retrieval.service.settings import Settings
+from retrieval.service.store import open_store
 from tests.retrieval.service.page.conftest import BIRDS, Visits
-from tests.retrieval.service.page.looking import SEARCH, choose, settled, total, value
+from tests.retrieval.service.page.looking import SEARCH, settled, total, value
+from tests.retrieval.service.running import running
 
 
 def test_a_file_that_is_no_picture(visit: Visits, tmp_path: Path) -> None:
@@ -65,40 +69,28 @@ def test_a_catalogue_that_is_not_there(visit: Visits) -> None:
     expect(page.get_by_role("alert")).to_contain_text("There is no catalogue “other”.")
 
 
-def wants_a_key(page: Page, key: str) -> None:
-    """Have the service answer as one that wants a key."""
-    known: list[bool] = []
-
-    def ask(route: Route) -> None:
-        if known:
-            route.continue_()
-        else:
-            route.fulfill(status=401, json={"detail": "a key is needed"})
-
-    def session(route: Route) -> None:
-        if route.request.post_data_json == {"key": key}:
-            known.append(True)
-            route.fulfill(status=204)
-        else:
-            route.fulfill(status=401, json={"detail": "unknown key"})
-
-    page.route("**/v1/catalogs**", ask)
-    page.route("**/v1/session", session)
-
-
-def test_a_service_that_wants_a_key(visit: Visits) -> None:
+def test_a_service_that_wants_a_key(
+    visit: Visits, settings: Settings, stranger: Path, tmp_path: Path
+) -> None:
     visit.refusals = True
     page = visit.blank()
-    wants_a_key(page, "right")
-    page.goto(visit.site)
-    field = page.get_by_label("API key")
-    expect(field).to_be_focused()
-    field.fill("wrong")
-    page.keyboard.press("Enter")
-    expect(page.get_by_text("The service does not know this key.")).to_be_visible()
-    field.fill("right")
-    page.get_by_role("button", name="Open").click()
-    settled(page)
-    assert total(page) == BIRDS
-    choose(page, "size", "small")
-    assert 0 < total(page) < BIRDS
+    state = tmp_path / "state"
+    key = Keys(open_store(state)).create("read")
+    with running(settings.model_copy(update={"keys": True, "state": state})) as address:
+        page.goto(address)
+        field = page.get_by_label("API key")
+        expect(field).to_be_focused()
+        field.fill("ft_wrong")
+        page.keyboard.press("Enter")
+        expect(page.get_by_text("The service does not know this key.")).to_be_visible()
+        field.fill(key)
+        page.get_by_role("button", name="Open").click()
+        settled(page)
+        assert total(page) == BIRDS
+        page.set_input_files("#file", stranger)
+        expect(page.get_by_role("heading", level=1)).to_have_text("Images like this one")
+        settled(page)
+        page.reload()
+        settled(page)
+        expect(page.locator("#hits .picture.there").first).to_be_visible()
+        page.close()

@@ -52,7 +52,7 @@ def test_a_cursor_that_is_refused_begins_again(visit: Visits) -> None:
     def refuse_once(route: Route) -> None:
         if "cursor" in (route.request.post_data or "") and not refused:
             refused.append(True)
-            route.fulfill(status=400, json={"detail": "the cursor is of generation 1"})
+            route.fulfill(status=410, json={"detail": "the cursor is of generation 1"})
         else:
             route.continue_()
 
