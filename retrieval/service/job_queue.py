@@ -6,10 +6,13 @@ the end of the class.
 
 from __future__ import annotations
 
+import hashlib
+import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import (
@@ -39,7 +42,7 @@ job = Table(
     metadata,
     Column("number", Integer, primary_key=True),
     Column("id", String(22), nullable=False, unique=True),
-    Column("catalog", String(64), nullable=False),
+    Column("catalog", String(100), nullable=False),  # see `Queue`
     Column("kind", String(10), nullable=False),
     Column("state", String(10), nullable=False, default="queued"),
     Column("idempotency_key", String(200)),
@@ -96,11 +99,17 @@ class Step:
 
 
 class Queue:
-    """The jobs; every method is one transaction."""
+    """The jobs; every method is one transaction.
 
-    def __init__(self, store: Engine) -> None:
-        """Take the database that `open_store` opened."""
+    Services with one state folder may call different indexes by one name. So a job belongs to
+    the name and the index folder together, and no other index is ever changed by it.
+    """
+
+    def __init__(self, store: Engine, catalogs: Mapping[str, Path]) -> None:
+        """Take the database that `open_store` opened, and the index folders of a service."""
         self._store = store
+        self._names = {_place(name, folder): name for name, folder in catalogs.items()}
+        self._places = {name: place for place, name in self._names.items()}
 
     def put(
         self, catalog: str, kind: JobKind, id_: str, request: Mapping[str, Any], key: str | None
@@ -110,11 +119,16 @@ class Queue:
             known = None
             if key is not None:
                 query = select(*_SHOWN).where(
-                    job.c.catalog == catalog, job.c.idempotency_key == key
+                    job.c.catalog == self._places[catalog], job.c.idempotency_key == key
                 )
                 known = connection.execute(query).one_or_none()
             if known is None:
-                row = {"id": id_, "catalog": catalog, "kind": kind, "idempotency_key": key}
+                row = {
+                    "id": id_,
+                    "catalog": self._places[catalog],
+                    "kind": kind,
+                    "idempotency_key": key,
+                }
                 now = time.time()
                 connection.execute(job.insert().values(**row, request=request, created=now))
                 known = connection.execute(select(*_SHOWN).where(job.c.id == id_)).one()
@@ -122,15 +136,15 @@ class Queue:
 
     def known(self, catalog: str, key: str) -> Job | None:
         """Return the job that was queued for an idempotency key."""
-        return self._one(job.c.catalog == catalog, job.c.idempotency_key == key)
+        return self._one(job.c.catalog == self._places[catalog], job.c.idempotency_key == key)
 
     def get(self, catalog: str, id_: str) -> Job | None:
         """Return a job."""
-        return self._one(job.c.catalog == catalog, job.c.id == id_)
+        return self._one(job.c.catalog == self._places[catalog], job.c.id == id_)
 
     def newest(self, catalog: str, limit: int) -> list[Job]:
         """Return the jobs asked for last, the newest first, without results."""
-        query = select(*_IN_LISTS).where(job.c.catalog == catalog)
+        query = select(*_IN_LISTS).where(job.c.catalog == self._places[catalog])
         with self._store.connect() as connection:
             rows = connection.execute(query.order_by(job.c.number.desc()).limit(limit)).all()
         return [_job(row) for row in rows]
@@ -141,7 +155,7 @@ class Queue:
         Returns:
             The job, and whether it was cancelled at once.
         """
-        named = (job.c.catalog == catalog, job.c.id == id_)
+        named = (job.c.catalog == self._places[catalog], job.c.id == id_)
         untouched = (job.c.state == "queued", job.c.started.is_(None))
         ended = {"state": "cancelled", "ended": time.time(), "phase": ""}
         with changing(self._store) as connection:
@@ -152,11 +166,12 @@ class Queue:
         return None if row is None else _job(row), bool(at_once.rowcount)
 
     def catalogs(self, for_seconds: float = 0.0) -> set[str]:
-        """Return the catalogues with jobs that came some time ago and are not finished."""
+        """Return its catalogues with jobs that came some time ago and are not finished."""
         came = job.c.created <= time.time() - for_seconds
         query = select(job.c.catalog).where(_UNFINISHED, came).distinct()
         with self._store.connect() as connection:
-            return set(connection.scalars(query))
+            places = set(connection.scalars(query))
+        return {self._names[place] for place in places & self._names.keys()}
 
     def unfinished(self) -> set[str]:
         """Return the ids of all jobs that are not finished."""
@@ -167,13 +182,13 @@ class Queue:
 
     def recover(self, catalog: str) -> None:
         """Queue again what a lost process was at."""
-        lost = (job.c.catalog == catalog, job.c.state == "running")
+        lost = (job.c.catalog == self._places[catalog], job.c.state == "running")
         with changing(self._store) as connection:
             connection.execute(update(job).where(*lost).values(state="queued", lost=job.c.lost + 1))
 
     def take(self, catalog: str) -> Task | None:
         """Begin the oldest job that is queued; None if there is none."""
-        queued = (job.c.catalog == catalog, job.c.state == "queued")
+        queued = (job.c.catalog == self._places[catalog], job.c.state == "queued")
         columns = [job.c[name] for name in ("id", "kind", "request", "cancel", "lost", "started")]
         with changing(self._store) as connection:
             query = select(*columns).where(*queued).order_by(job.c.number).limit(1)
@@ -194,7 +209,7 @@ class Queue:
         Returns:
             Whether there is one that shall wait: not so if it was cancelled.
         """
-        queued = (job.c.catalog == catalog, job.c.state == "queued")
+        queued = (job.c.catalog == self._places[catalog], job.c.state == "queued")
         query = select(job.c.id, job.c.cancel).where(*queued).order_by(job.c.number).limit(1)
         with changing(self._store) as connection:
             row = connection.execute(query).one_or_none()
@@ -236,6 +251,10 @@ class Queue:
         with self._store.connect() as connection:
             row = connection.execute(select(*_SHOWN).where(*conditions)).one_or_none()
         return None if row is None else _job(row)
+
+
+def _place(name: str, index_dir: Path) -> str:
+    return f"{name} {hashlib.sha256(os.fsencode(index_dir)).hexdigest()[:32]}"
 
 
 def _job(row: Row[Any]) -> Job:

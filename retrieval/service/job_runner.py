@@ -57,7 +57,7 @@ def run(
         load: gives the network, when the first job needs it.
         should_stop: asked now and then.
     """
-    queue = Queue(open_store(settings.state))
+    queue = Queue(open_store(settings.state), settings.catalogs)
     runner = _Runner(settings, catalog, queue, cache(load), should_stop)
     # Whoever queues a job while the lock is held relies on this process to see it: so it looks
     # once more after it has let go.

@@ -87,7 +87,7 @@ class Runners:
     def _with_jobs(self) -> set[str]:
         accepted, self._accepted = self._accepted, set()
         old = self._queue.catalogs(for_seconds=PATIENCE_SECONDS)
-        return (accepted & self._queue.catalogs() | old) & self._settings.catalogs.keys()
+        return accepted & self._queue.catalogs() | old
 
     def _start(self, catalog: str) -> None:
         process = self._processes.get(catalog)

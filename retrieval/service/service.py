@@ -51,7 +51,7 @@ class Service:
         # Searches run side by side; were each to use all cores, they would wait for each other.
         threadpool_limits(1, user_api="blas")
         store = open_store(settings.state)
-        queue = Queue(store)
+        queue = Queue(store, settings.catalogs)
         network = load_embedder(settings.model, settings.runtime)
         decoder = Decoder(settings.limits)  # whose processes start while indexes are opened
         embedder = BatchingEmbedder(network)

@@ -112,11 +112,25 @@ def test_two_services_share_the_jobs(open_shop: Callable[..., Shop], picture: Pi
     assert len(shops[0].names()) == 9
 
 
+def test_a_job_is_of_an_index_and_not_of_whatever_has_its_name(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    ours, theirs = (Queue(store, {"shop": tmp_path / name}) for name in ("shoes", "bags"))
+    made = ours.put("shop", "update", "A" * 22, {}, "once")
+    assert theirs.catalogs() == set()
+    assert theirs.take("shop") is None
+    assert theirs.get("shop", made.id) is None
+    assert theirs.known("shop", "once") is None
+    assert ours.catalogs() == {"shop"}
+    task = ours.take("shop")
+    assert task is not None
+    assert task.id == made.id
+
+
 def test_what_a_lost_process_was_at_is_begun_again_but_not_for_ever(
     open_shop: Callable[..., Shop], picture: Picture
 ) -> None:
     shop = open_shop()
-    queue = Queue(open_store(shop.state))
+    queue = Queue(open_store(shop.state), {"shop": shop.index_dir})
     with locked(lock_of(shop.state, "shop")) as held:  # so that no process begins
         assert held
         made = shop.add(picture("grey", "red"))
