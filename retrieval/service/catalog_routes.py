@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, HTTPException, Path, Query, Response
+from fastapi import APIRouter, HTTPException, Path, Response
 
 from finetag_model.errors import UsageError
 from retrieval.catalog import Catalog
@@ -22,7 +22,7 @@ from retrieval.service.models import (
 from retrieval.service.openapi import JPEG
 from retrieval.service.search_routes import jpeg
 from retrieval.service.service import Service, Serving
-from retrieval.service.sizes import Side
+from retrieval.service.sizes import AttributeName, Side
 from retrieval.target import stored
 
 router = APIRouter(prefix="/v1/catalogs", tags=["catalogues"])
@@ -51,8 +51,7 @@ def attributes(served: Readable) -> list[AttributeGroup]:
     """List the groups of attributes, with how many images have each value."""
     opened = served.newest()
     model = opened.index.manifest.model
-    thresholds = iter(model.thresholds.tolist())
-    by_position = dict(zip(range(len(model.thresholds)), thresholds, strict=True))
+    thresholds = model.thresholds.tolist()
     return [
         AttributeGroup(
             group=group,
@@ -60,7 +59,7 @@ def attributes(served: Readable) -> list[AttributeGroup]:
                 AttributeValue(
                     value=model.vocabulary.value(each),
                     images=opened.index.count(each),
-                    threshold=by_position[each],
+                    threshold=thresholds[each],
                 )
                 for each in positions
             ),
@@ -103,7 +102,7 @@ def image_thumbnail(
 @router.get("/{catalog}/images/{image}/heatmap", response_class=Response, responses=JPEG)
 def image_heatmap(
     image: ImageId,
-    attribute: Annotated[str, Query(max_length=200, examples=["wing_color=grey"])],
+    attribute: AttributeName,
     served: Readable,
     service: Serving,
     side: Side = 400,

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     import numpy as np
     from numpy.typing import NDArray
+    from PIL import Image
 
     from retrieval.request import Crop
 
@@ -84,6 +85,11 @@ def jpeg(source: Path | bytes, most: int, side: int, crop: Crop | None) -> bytes
     picture = whole if crop is None else cropped(whole, crop)
     picture.thumbnail((side, side))
     picture.info.clear()  # comments, which Pillow would write again
+    return as_jpeg(picture)
+
+
+def as_jpeg(picture: Image.Image) -> bytes:
+    """Return a picture as the JPEG that is shown of it."""
     buffer = io.BytesIO()
     picture.save(buffer, "JPEG", quality=_QUALITY)
     return buffer.getvalue()

@@ -11,14 +11,13 @@ from PIL import Image
 
 from finetag_model.embedder import ModelInfo
 from finetag_model.errors import CatalogueError
+from retrieval.service.decoding_process import as_jpeg
 
 if TYPE_CHECKING:
     from finetag_model.explain import Explainer
     from retrieval.query import QueryImage
     from retrieval.request import Crop
     from retrieval.service.decoding import Decoder
-
-_QUALITY = 85
 
 
 class Heat:
@@ -53,9 +52,7 @@ class Heat:
             (heat,) = explainer.explain(picture, [attribute])
         from finetag_model.overlay import overlay  # noqa: PLC0415  (brings torch)
 
-        buffer = io.BytesIO()
-        overlay(picture, heat).save(buffer, "JPEG", quality=_QUALITY)
-        return buffer.getvalue()
+        return as_jpeg(overlay(picture, heat))
 
     def _loaded(self, made_with: ModelInfo) -> Explainer:
         if self._explainer is None:

@@ -1,6 +1,6 @@
 """The queue of jobs of all catalogues, as a table that every process of a service sees.
 
-Who works on a catalogue's jobs holds a lock, see `job_lock`; what that one alone may call is at
+Who works on a catalogue's jobs holds a lock, see `job_files`; what that one alone may call is at
 the end of the class.
 """
 
@@ -37,6 +37,7 @@ from retrieval.service.store import changing, metadata
 
 KEPT_SECONDS = 30 * 24 * 60 * 60
 """For which a job is remembered after it has ended."""
+
 job = Table(
     "job",
     metadata,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from fastapi import APIRouter, Form, HTTPException, Query, Request, Response, UploadFile
+from fastapi import APIRouter, Form, HTTPException, Request, Response, UploadFile
 from fastapi import Path as Parameter
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
@@ -17,7 +17,7 @@ from retrieval.service.metrics import count_search
 from retrieval.service.models import MOST_PICTURES, Answer, Picture, SearchRequest, Token
 from retrieval.service.openapi import JPEG
 from retrieval.service.service import Service, Serving
-from retrieval.service.sizes import CropText, Side, read_crop_text
+from retrieval.service.sizes import AttributeName, CropText, Side, read_crop_text
 
 router = APIRouter(prefix="/v1/catalogs/{catalog}", tags=["search"])
 
@@ -73,7 +73,7 @@ def picture_thumbnail(
 @router.get("/pictures/{token}/heatmap", response_class=Response, responses=JPEG)
 def picture_heatmap(
     token: PathToken,
-    attribute: Annotated[str, Query(max_length=200, examples=["wing_color=grey"])],
+    attribute: AttributeName,
     served: Readable,
     service: Serving,
     side: Side = 400,

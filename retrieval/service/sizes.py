@@ -1,4 +1,4 @@
-"""What the addresses of pictures have in common: how large one is, and which part of it."""
+"""What the addresses of pictures have in common: how large, which part, under which heat."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ CropText = Annotated[
     str | None,
     Query(max_length=100, description="left,top,width,height", examples=["0.2,0.1,0.5,0.8"]),
 ]
+AttributeName = Annotated[str, Query(max_length=200, examples=["wing_color=grey"])]
 
 
 def read_crop_text(text: str | None) -> Crop | None:

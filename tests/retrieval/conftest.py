@@ -18,6 +18,7 @@ from finetag_model.images import load_rgb, to_pixels
 from indexer import Index, build
 from retrieval import Catalog
 from retrieval.cli import main
+from tests.retrieval.internet import Internet
 
 COLORS = ("red", "green", "blue", "grey", "white")
 
@@ -93,3 +94,11 @@ def search(
         return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
     return run
+
+
+@pytest.fixture
+def internet() -> Iterator[Internet]:
+    with pytest.MonkeyPatch.context() as patch:
+        internet = Internet(patch)
+        yield internet
+        internet.close()

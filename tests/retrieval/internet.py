@@ -12,6 +12,9 @@ from typing import Any
 
 import pytest
 
+PUBLIC = "93.184.215.14"
+"""An address that strangers may reach."""
+
 Answer = bytes | Callable[[socket.socket], None]
 """What a server sends back: bytes, or a function that sends as it likes."""
 

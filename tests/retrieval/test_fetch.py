@@ -10,7 +10,7 @@ import ssl
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -25,19 +25,10 @@ from retrieval.fetch import MAX_BYTES, fetch
 from retrieval.gallery import render_gallery
 from retrieval.query import Fetched, as_source, fetched
 from retrieval.url import read_url, shown_url
-from tests.retrieval.internet import Internet, Server, http, redirect
+from tests.retrieval.internet import PUBLIC, Internet, Server, http, redirect
 
-PUBLIC = "93.184.215.14"
 ALSO_PUBLIC = "151.101.1.1"
 URL = "http://pictures.example/wren.jpg"
-
-
-@pytest.fixture
-def internet() -> Iterator[Internet]:
-    with pytest.MonkeyPatch.context() as patch:
-        internet = Internet(patch)
-        yield internet
-        internet.close()
 
 
 @pytest.fixture

@@ -3,27 +3,17 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 
-from tests.retrieval.internet import Internet, http, redirect
+from tests.retrieval.internet import PUBLIC, Internet, http, redirect
 from tests.retrieval.service.conftest import StartService
 
 SEARCH = "/v1/catalogs/shop/search"
-PUBLIC = "93.184.215.14"
 URL = "http://pictures.example/wren.png"
-
-
-@pytest.fixture
-def internet() -> Iterator[Internet]:
-    with pytest.MonkeyPatch.context() as patch:
-        internet = Internet(patch)
-        yield internet
-        internet.close()
 
 
 @pytest.fixture
