@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
+from functools import cached_property
 from typing import Any
 
 EXACT = "exact"
@@ -102,8 +103,18 @@ class Approximation:
         return Plan(self.kind, min(each.recall for each in near))
 
     def _at(self, rows: int, name: str) -> float:
-        points = [(math.log(each.rows), math.log(getattr(each, name))) for each in self.measured]
-        return math.exp(_interpolated(math.log(rows), points))
+        return math.exp(_interpolated(math.log(rows), self._logarithms[name]))
+
+    @cached_property
+    def _logarithms(self) -> dict[str, list[tuple[float, float]]]:
+        rows = [math.log(each.rows) for each in self.measured]
+        return {
+            name: [
+                (x, math.log(getattr(each, name)))
+                for x, each in zip(rows, self.measured, strict=True)
+            ]
+            for name in ("exact", "batch", "lists")
+        }
 
     def as_dict(self) -> dict[str, Any]:
         """Return the attributes, for JSON."""

@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 from indexer.approximation import NEAREST, Approximation, Measured, Plan
 from indexer.selection import Mask, Selection
 from indexer.vectors.exact import Found
-from indexer.vectors.files import Faiss
+from indexer.vectors.inverted import Inverted
 from indexer.vectors.search import Vectors
 
 SHARES = (0.001, 0.01, 0.1, 0.5, 1.0)
 """Of the rows, that the filters pass."""
 RECALL = 0.98
-_TRIED = ((256, 10), (512, 10), (1024, 20), (2048, 40), (4096, 80))
+_TRIED = ((64, 4), (128, 6), (256, 10), (512, 10), (1024, 20), (2048, 40), (4096, 80))
 """Rows compared at first, and candidates compared exactly for each row that is wanted."""
 _TIMED = 9
 _OWN = 10
@@ -65,7 +65,7 @@ class Probes:
         self._held_out = held_out
         self._queries = flat.take(held_out)
 
-    def measured(self, index: Faiss, unmeasured: Approximation) -> Approximation | None:
+    def measured(self, index: Inverted, unmeasured: Approximation) -> Approximation | None:
         """Return what is to be said of an index; None if it is seldom right, or no faster.
 
         Args:

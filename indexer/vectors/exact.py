@@ -68,10 +68,10 @@ def _in_threads(
         )
         return found, similarities
 
-    ranges = list(parts(among, max(-(-among // _threads()), _SHARE, fetch)))
+    ranges = list(parts(among, max(-(-among // threads()), _SHARE, fetch)))
     if len(ranges) == 1:
         return [part(ranges[0])]  # not worth handing over
-    return list(_pool().map(part, ranges))
+    return list(pool().map(part, ranges))
 
 
 def _product(
@@ -103,14 +103,16 @@ def _only(rows: NDArray[np.int64] | None, start: int, stop: int) -> faiss.Search
 
 
 @cache
-def _threads() -> int:
+def threads() -> int:
+    """Return how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @cache
-def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(_threads(), "finetag-search")
+def pool() -> ThreadPoolExecutor:
+    """Return a thread for each of them."""
+    return ThreadPoolExecutor(threads(), "finetag-search")
 
 
 # A child has none of the threads, and would wait for them for ever.
-os.register_at_fork(after_in_child=_pool.cache_clear)
+os.register_at_fork(after_in_child=pool.cache_clear)

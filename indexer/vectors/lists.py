@@ -1,4 +1,4 @@
-"""The inverted lists of an approximate index: which rows are in which, and in what order to look.
+"""The inverted lists of an approximate index: which rows are in which.
 
 Each list is given whole words of a bit mask in the order of the lists, so that the rows of some
 lists that pass a filter are found without looking at any other.
@@ -18,19 +18,16 @@ class Lists:
     """The rows of an index, each in the list of the centroid nearest to it.
 
     Attributes:
-        centroids: float32 (nlist, D).
         sizes: int64 (nlist,), how many rows are in each list.
         of: int32 (rows,), the list of each row.
     """
 
-    def __init__(self, centroids: NDArray[np.float32], rows: Sequence[NDArray[np.int64]]) -> None:
+    def __init__(self, rows: Sequence[NDArray[np.int64]]) -> None:
         """Take the rows of each list.
 
         Raises:
             ValueError: they are not the rows from 0 on, each once.
         """
-        self.centroids = centroids
-        self._squares = np.einsum("nd,nd->n", centroids, centroids)
         self.sizes = sizes = np.array([len(each) for each in rows], dtype=np.int64)
         self.total = int(sizes.sum())
         self._lengths = np.maximum(-(-sizes // 64), 1)  # words; none is empty, for `reduceat`
@@ -53,23 +50,26 @@ class Lists:
         bits[:-1] = np.unpackbits(mask, count=self.total, bitorder="little")
         return np.packbits(bits[self._order], bitorder="little")
 
-    def counts(self, listed: Mask) -> NDArray[np.int64]:
-        """Return how many rows of each list pass; int64 (nlist,)."""
+    def counts(self, listed: Mask, lists: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return how many rows of each of some lists pass; int64 (number of lists,)."""
+        words, starts = self._words(lists)
         counts: NDArray[np.int64]
-        bits = np.bitwise_count(listed.view(np.uint64))
-        counts = np.add.reduceat(bits, self._starts, dtype=np.int64)
+        bits = np.bitwise_count(listed.view(np.uint64)[words])
+        counts = np.add.reduceat(bits, starts, dtype=np.int64)
         return counts
 
     def passing(self, listed: Mask, lists: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the rows in some lists that pass, ascending."""
-        lengths = self._lengths[lists]
-        before = np.cumsum(lengths) - lengths
-        words = np.repeat(self._starts[lists] - before, lengths) + np.arange(lengths.sum())
+        words, _ = self._words(lists)
         at = places(listed.view(np.uint64)[words])
         rows: NDArray[np.int64] = np.sort(self._order[64 * words[at >> 6] + (at & 63)])
         return rows
 
-    def distances(self, query: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the squared distance of each centroid to a query of length 1; float32 (nlist,)."""
-        distances: NDArray[np.float32] = self._squares + 1 - 2 * (self.centroids @ query)
-        return distances
+    def _words(self, lists: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the places of some lists' words, and where among them each list starts."""
+        lengths = self._lengths[lists]
+        ends = np.cumsum(lengths)
+        starts = ends - lengths
+        words = np.repeat(self._starts[lists] - starts, lengths)
+        words += np.arange(ends[-1])
+        return words, starts

@@ -6,7 +6,6 @@ Either way every similarity returned is exact. Which way is better is told by `a
 from __future__ import annotations
 
 import copy
-from functools import cached_property
 from pathlib import Path
 
 import faiss
@@ -15,8 +14,9 @@ from numpy.typing import NDArray
 
 from indexer.approximation import EXACT, Approximation, Plan
 from indexer.selection import Selection
-from indexer.vectors.exact import BLOCK, Found, nearest, parts
-from indexer.vectors.files import Faiss, inner, read_flat, read_lists
+from indexer.vectors.exact import BLOCK, Found, nearest, parts, pool, threads
+from indexer.vectors.files import Faiss, read_flat
+from indexer.vectors.inverted import Inverted
 from indexer.vectors.lists import Lists
 
 _ROUNDING = 1e-5
@@ -25,9 +25,13 @@ _SPARSE = 0.1
 """Share of the rows in lists below which those that pass are compared by their vectors; codes,
 which lie side by side, are read ten times as fast."""
 _PAGE = 1024
-"""Floats, or bytes of codes, between two that are touched."""
+"""Floats between two that are touched."""
 _FAR = 0.1
 """Share of the rows expected to pass near a query below which a filter is about what is far."""
+_SPARE = 2
+"""How many times as many lists are brought into order as a filter at random takes."""
+_AT_LEAST = 16
+"""Lists that are brought into order in any case."""
 
 
 class Vectors:
@@ -50,19 +54,15 @@ class Vectors:
         self.rows, self.dim = rows, dim
         self.approximation: Approximation | None = None
         self._flat: Faiss = read_flat(path, rows, dim)
-        self._ivf: Faiss = None
+        self._inverted: Inverted | None = None
         if ivf:
             file, self.approximation = ivf
-            self._ivf = read_lists(file, dim, self.approximation.kind, self.approximation.nlist)
-            if self._ivf.ntotal != rows:
-                raise ValueError(f"it holds {self._ivf.ntotal:,} rows instead of {rows:,}")
+            self._inverted = Inverted.open(file, rows, dim, self.approximation)
 
-    def beside(self, ivf: Faiss, approximation: Approximation) -> Vectors:
+    def beside(self, inverted: Inverted, approximation: Approximation) -> Vectors:
         """Return the same vectors with an approximate index that is in memory."""
         made = copy.copy(self)
-        for name in ("lists", "_rotation"):
-            made.__dict__.pop(name, None)
-        made._ivf, made.approximation = ivf, approximation
+        made._inverted, made.approximation = inverted, approximation
         return made
 
     def read(self, start: int, stop: int) -> NDArray[np.float32]:
@@ -85,31 +85,19 @@ class Vectors:
     def preload(self) -> None:
         """Touch every page of what is mapped, so that no search waits for one."""
         faiss.rev_swig_ptr(self._flat.get_xb(), self.rows * self.dim)[::_PAGE].max(initial=0)
-        if self._ivf is None:
-            return
-        ivf, stored = inner(self._ivf), inner(self._ivf).invlists
-        for each in np.flatnonzero(self.lists.sizes).tolist():
-            size = stored.list_size(each) * ivf.code_size
-            faiss.rev_swig_ptr(stored.get_codes(each), size)[::_PAGE].max()
+        if self._inverted:
+            self._inverted.preload()
 
-    @cached_property
+    @property
     def lists(self) -> Lists:
         """The rows by inverted list.
 
         Raises:
             ValueError: the approximate index is damaged, or there is none.
         """
-        if self._ivf is None:
+        if self._inverted is None:
             raise ValueError("there is no approximate index")
-        ivf = inner(self._ivf)
-        stored = ivf.invlists
-        rows = [
-            faiss.rev_swig_ptr(stored.get_ids(each), stored.list_size(each)).copy()
-            if stored.list_size(each)
-            else np.empty(0, dtype=np.int64)
-            for each in range(ivf.nlist)
-        ]
-        return Lists(ivf.quantizer.reconstruct_n(0, ivf.nlist), rows)
+        return self._inverted.lists
 
     def search(
         self,
@@ -178,83 +166,101 @@ class Vectors:
     ) -> Found:
         """Compare the rows that pass in the lists nearest to the query, until no more are better.
 
+        So many lists are brought into order as are enough for most filters, or else all.
+        """
+        known, inverted = self.approximation, self._inverted
+        if known is None or inverted is None or plan.kind != known.kind:
+            raise ValueError(f"there is no approximate index for the plan {plan.kind}")
+        turned = inverted.turned(query)
+        total = self.rows if among is None else among.count
+        enough = int(_SPARE * 2 * known.first_of(k) * known.nlist / total) + _AT_LEAST
+        for number in (enough, known.nlist) if 2 * enough < known.nlist else (known.nlist,):
+            if found := self._in_nearest(query, turned, k, among, number):
+                return found
+        raise ValueError("the approximate index is damaged")
+
+    def _in_nearest(
+        self,
+        query: NDArray[np.float32],
+        turned: NDArray[np.float32],
+        k: int,
+        among: Selection | None,
+        number: int,
+    ) -> Found | None:
+        """Do the same in so many lists, the nearest; None if there are too few to tell.
+
         Looked at are first twice as many rows as were found to be enough, then as many as all
         before, again and again, until the later half has none of the best. Where a filter lets
         next to nothing near the query pass, the best of the rest are about equally far from it,
         in lists on all sides: then all that pass are compared.
         """
-        known = self.approximation
-        if known is None or plan.kind != known.kind:
-            raise ValueError(f"there is no approximate index for the plan {plan.kind}")
-        lists, turned = self.lists, self._rotation @ query
+        known, inverted = self.approximation, self._inverted
+        assert known is not None  # noqa: S101
+        assert inverted is not None  # noqa: S101
+        lists = inverted.lists
+        order, distances = inverted.nearest(turned, number)
         listed = lists.everything if among is None else among.listed(lists.listed)
-        distances = lists.distances(turned)
-        counts = lists.sizes if among is None else lists.counts(listed)
-        order = np.argsort(distances)
-        covered = np.cumsum(counts[order])
+        counts = lists.sizes[order] if among is None else lists.counts(listed, order)
+        covered = np.cumsum(counts)
         total = self.rows if among is None else among.count
-        if covered[-1] != total:
-            raise ValueError("the approximate index is damaged")
-        last = min(int(np.searchsorted(covered, known.first_of(k))), len(order) - 1)
+        is_all = number == known.nlist
+        if is_all and covered[-1] != total:
+            return None
+        first = known.first_of(k)
+        last = int(np.searchsorted(covered, first))
+        if last == len(order):
+            if not is_all:
+                return None
+            last -= 1
         expected = lists.sizes[order[: last + 1]].sum() / self.rows * total
         if among is not None and covered[last] < _FAR * expected:
-            return self._exactly(query[np.newaxis], k, among.rows)[0]
-        there = counts[order] > 0
-        order, covered = order[there], covered[there]
-        rank = np.zeros(len(counts), dtype=np.int64)
-        rank[order] = np.arange(len(order))
+            return self._all_that_pass(query, turned, k, among)
+        there = counts > 0
+        order, distances, covered = order[there], distances[there], covered[there]
 
-        def look(some: NDArray[np.int64]) -> Found:
-            passing = int(counts[some].sum())
-            if passing < _SPARSE * lists.sizes[some].sum():
-                rows = lists.passing(listed, some)
+        def look(some: slice) -> Found:
+            passing = int(covered[some][-1]) - (int(covered[some.start - 1]) if some.start else 0)
+            if passing < _SPARSE * lists.sizes[order[some]].sum():
+                rows = lists.passing(listed, order[some])
                 return self._exactly(query[np.newaxis], min(k, len(rows)), rows)[0]
             fetch = min(k * known.rerank, passing)
-            candidates = self._by_codes(turned, distances[some], some, fetch, among)
-            return self._rank(query, k, candidates)
+            rows = inverted.by_codes(turned, order[some], distances[some], fetch, among)
+            return self._rank(query, k, rows)
 
         best: Found = np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32)
-        start, half = 0, int(np.searchsorted(covered, known.first_of(k))) + 1
+        start, half = 0, int(np.searchsorted(covered, first)) + 1
         while start < len(order):
             seen = int(covered[min(half, len(order)) - 1])
             stop = int(np.searchsorted(covered, 2 * seen)) + 1
-            best = _merged(k, best, look(order[start:stop]))
-            if len(best[0]) == k and rank[lists.of[best[0]]].max() < half:
+            if stop > len(order) and not is_all:
+                return None
+            best = _merged(k, best, look(slice(start, stop)))
+            early = np.zeros(known.nlist, dtype=np.bool_)
+            early[order[:half]] = True
+            if len(best[0]) == k and early[lists.of[best[0]]].all():
                 break
             start = half = stop
-        if len(best[0]) < k:
-            raise ValueError("the approximate index is damaged")
-        return best
+        return best if len(best[0]) == k and (is_all or start < len(order)) else None
 
-    @cached_property
-    def _rotation(self) -> NDArray[np.float32]:
-        matrix: Faiss = faiss.downcast_VectorTransform(self._ivf.chain.at(0))
-        rotation: NDArray[np.float32] = faiss.vector_to_array(matrix.A).reshape(self.dim, self.dim)
-        return rotation
-
-    def _by_codes(
+    def _all_that_pass(
         self,
+        query: NDArray[np.float32],
         turned: NDArray[np.float32],
-        distances: NDArray[np.float32],
-        lists: NDArray[np.int64],
-        fetch: int,
-        among: Selection | None,
-    ) -> NDArray[np.int64]:
-        """Return the rows in some lists whose codes are nearest, `fetch` at most."""
-        bitmap: Faiss = faiss.IDSelectorBitmap
-        params = faiss.IVFSearchParameters(
-            nprobe=len(lists),  # type: ignore[call-arg]  # keywords of SWIG's making
-            sel=None if among is None else bitmap(among.mask),
+        k: int,
+        among: Selection,
+    ) -> Found:
+        known, inverted = self.approximation, self._inverted
+        if known is None or inverted is None or among.count < _SPARSE * self.rows:
+            return self._exactly(query[np.newaxis], k, among.rows)[0]
+        order, distances = inverted.nearest(turned, known.nlist)
+        fetch = min(k * known.rerank, among.count)
+        found = pool().map(
+            lambda at: inverted.by_codes(
+                turned, order[at :: threads()], distances[at :: threads()], fetch, among
+            ),
+            range(threads()),
         )
-        found = np.empty(fetch, dtype=np.int64)
-        rough = np.empty(fetch, dtype=np.float32)
-        arrays = [np.ascontiguousarray(each) for each in (turned, lists, distances)]
-        query, *pointers = [faiss.swig_ptr(each) for each in (*arrays, rough, found)]
-        inner(self._ivf).search_preassigned_c(1, query, fetch, *pointers, False, params)
-        rows: NDArray[np.int64] = found[found >= 0]
-        if found.min() < -1 or (len(rows) and rows.max() >= self.rows):
-            raise ValueError("the approximate index is damaged")
-        return rows
+        return self._rank(query, k, np.concatenate(list(found)))
 
     def _rank(self, query: NDArray[np.float32], k: int, candidates: NDArray[np.int64]) -> Found:
         vectors = self.take(candidates)

@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from indexer.approximation import Approximation
 from indexer.vectors.calibration import Probes
 from indexer.vectors.files import KINDS, Faiss, inner, read_lists, write_lists
+from indexer.vectors.inverted import Inverted
 from indexer.vectors.search import Vectors
 
-FLAT_ROWS = 200_000
-"""From here on exact search of all rows takes over 10 ms (two cores, 256 dimensions)."""
+FLAT_ROWS = 100_000
+"""From here on exact search of all rows takes over 6 ms (two cores, 256 dimensions)."""
 
 _QUERIES = 50
 _SAMPLE = 50  # vectors for each list; k-means gains little from more
@@ -130,7 +131,7 @@ def _best(sample: _Sample, coarse: Faiss, kinds: Sequence[str], trained_rows: in
     for kind, ivf in zip(kinds, made, strict=True):
         index = faiss.IndexPreTransform(sample.rotation, ivf)
         unmeasured = Approximation(kind, coarse.ntotal, 0, 0, 0, trained_rows, ())
-        if approximation := sample.probes.measured(index, unmeasured):
+        if approximation := sample.probes.measured(Inverted(index), unmeasured):
             chosen.append((index, approximation))
     fastest = min((each.measured[-1].lists for _, each in chosen), default=0.0)
     equals = [each for each in chosen if each[1].measured[-1].lists <= _TIE * fastest]

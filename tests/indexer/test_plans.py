@@ -161,7 +161,7 @@ def test_one_more_that_is_wanted_is_little_more_to_look_at(
 
     monkeypatch.setattr(Lists, "passing", counted)
     monkeypatch.setattr("indexer.vectors.search._SPARSE", 2.0)  # have no codes read
-    longest = int(approximate.lists.counts(approximate.lists.everything).max())
+    longest = int(approximate.lists.sizes.max())
     monkeypatch.setattr(approximate, "approximation", replace(known, first=200))
     for k, least in ((1, 200), (10, 200), (11, 220)):
         looked_at.clear()
