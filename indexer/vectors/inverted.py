@@ -71,15 +71,16 @@ class Inverted:
 
     def turned(self, query: NDArray[np.float32]) -> NDArray[np.float32]:
         """Turn a query as the vectors were turned; float32 (D,)."""
-        return self._rotation @ query
+        turned: NDArray[np.float32] = np.vecdot(self._rotation, query)
+        return turned
 
     def nearest(
         self, turned: NDArray[np.float32], number: int
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Return the lists nearest to a turned query, nearest first, and their distances.
 
-        FAISS compares them in this thread; NumPy's product of a matrix this large is shared out
-        among threads, and waits for milliseconds where another program has one of the cores.
+        In this thread, as `np.vecdot` does it. A product of a matrix would be shared out among
+        threads, and wait for milliseconds where another program has one of the cores.
         """
         distances, lists = self._ivf.quantizer.search(turned[np.newaxis], number)
         return lists[0], distances[0]

@@ -12,7 +12,7 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.approximation import EXACT, Approximation, Plan
+from indexer.approximation import EXACT, MANY, Approximation, Plan
 from indexer.selection import Selection
 from indexer.vectors.exact import BLOCK, Found, nearest, parts, pool, threads
 from indexer.vectors.files import Faiss, read_flat
@@ -26,6 +26,8 @@ _SPARSE = 0.1
 which lie side by side, are read ten times as fast."""
 _PAGE = 1024
 """Floats between two that are touched."""
+_FEW = 1024
+"""Rows that are compared here and now, which takes less time than to have FAISS compare them."""
 _FAR = 0.1
 """Share of the rows expected to pass near a query below which a filter is about what is far."""
 _SPARE = 2
@@ -136,6 +138,8 @@ class Vectors:
     def _exactly(
         self, queries: NDArray[np.float32], k: int, rows: NDArray[np.int64] | None
     ) -> list[Found]:
+        if rows is not None and len(rows) <= _FEW and len(queries) < MANY:
+            return [self._rank(query, k, rows) for query in queries]
         # FAISS returns any of those that are equal, and rounds equal vectors differently
         # depending on where they lie. So fetch all that may be equal to the last, and order
         # them by sums in double precision.
@@ -265,7 +269,7 @@ class Vectors:
     def _rank(self, query: NDArray[np.float32], k: int, candidates: NDArray[np.int64]) -> Found:
         vectors = self.take(candidates)
         if len(candidates) > 2 * k:
-            rough = vectors @ query
+            rough = np.vecdot(vectors, query)
             least = np.partition(rough, len(rough) - k)[len(rough) - k]
             near = rough >= least - 2 * _ROUNDING
             candidates, vectors = candidates[near], vectors[near]
