@@ -15,6 +15,7 @@ from indexer.manifest import Manifest
 from indexer.quantise import cutoff
 from indexer.records import ImageRecord
 from indexer.selection import Mask, Selection
+from indexer.texts import Texts
 
 if TYPE_CHECKING:
     from indexer.building import add, build, update
@@ -35,6 +36,7 @@ __all__ = [
     "Mask",
     "Plan",
     "Selection",
+    "Texts",
     "add",
     "build",
     "compact",

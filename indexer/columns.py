@@ -1,12 +1,12 @@
 """The imported fields of a generation as columns, so that searches filter and sort by them.
 
 One safetensors file. Of each field that some rows hold as a number, `numbers:NAME`: float64
-(rows,), NaN where there is none; true is 1 and false 0. Of each that some rows hold as a text,
-`codes:NAME`: int32 (rows,), -1 where there is none, and `values:NAME`: the distinct texts that
-they count in, sorted, as the bytes of a JSON list. A field may be both.
+(rows,), NaN where there is none; true is 1 and false 0. Of each that some rows hold as a text or a
+list of texts, `codes:NAME`: int32 (rows,), -1 where there is none, and `values:NAME`: the distinct
+texts and lists that they count in, sorted, as the bytes of a JSON list. A field may be both.
 
-Left out are groups of attributes, which are in scores and masks, and lists of texts: those are
-in the records alone. A number is rounded to float64, and infinite beyond it.
+Left out are groups of attributes, which are in scores and masks. A number is rounded to float64,
+and infinite beyond it. A list is a set: its texts are sorted, each once; one alone is a text.
 
 The file is laid out here and not by the library, for it must be the same to the last bit
 whatever the library's version, and is memory-mapped part by part.
@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from finetag_model.errors import CatalogueError
 from indexer.layout import damaged
 from indexer.manifest import FIELDS
+from indexer.texts import Held, Texts
 
 _NUMBERS, _CODES, _VALUES = "numbers", "codes", "values"
 _TYPES = {_NUMBERS: ("F64", "<f8"), _CODES: ("I32", "<i4"), _VALUES: ("U8", "|u1")}
@@ -49,18 +50,18 @@ class ColumnBuilder:
         self._codes: defaultdict[str, NDArray[np.int32]] = defaultdict(
             lambda: np.full(rows, -1, _TYPES[_CODES][1])
         )
-        self._code_of: defaultdict[str, dict[str, int]] = defaultdict(dict)
+        self._code_of: defaultdict[str, dict[Held, int]] = defaultdict(dict)
 
     def add(self, row: int, fields: Mapping[str, Any]) -> None:
         """Take in the fields of a row; rows without any need not be told of."""
         for name, value in fields.items():
             if name in self._left_out:
                 continue
-            if isinstance(value, str):
-                code_of = self._code_of[name]
-                self._codes[name][row] = code_of.setdefault(value, len(code_of))
-            elif isinstance(value, int | float):
+            if isinstance(value, int | float):
                 self._numbers[name][row] = _float(value)
+            elif value != []:
+                code_of = self._code_of[name]
+                self._codes[name][row] = code_of.setdefault(_held(value), len(code_of))
 
     def save(self, path: Path) -> None:
         """Write the file, and forget the texts.
@@ -94,11 +95,18 @@ class ColumnBuilder:
     def _sorted(self, name: str) -> NDArray[np.uint8]:
         """Let a field's codes count in its sorted texts; return those as they are written."""
         code_of = self._code_of.pop(name)
-        texts = sorted(code_of)
-        place = np.full(len(texts) + 1, -1, _TYPES[_CODES][1])  # the last is that of code -1
-        place[[code_of[text] for text in texts]] = np.arange(len(texts))
+        held = sorted(code_of, key=lambda each: (each,) if isinstance(each, str) else each)
+        place = np.full(len(held) + 1, -1, _TYPES[_CODES][1])  # the last is that of code -1
+        place[[code_of[each] for each in held]] = np.arange(len(held))
         self._codes[name] = place[self._codes[name]]
-        return np.frombuffer(json.dumps(texts, ensure_ascii=False).encode(), np.uint8)
+        return np.frombuffer(json.dumps(held, ensure_ascii=False).encode(), np.uint8)
+
+
+def _held(value: str | list[str]) -> Held:
+    if isinstance(value, str):
+        return value
+    texts = tuple(sorted(set(value)))
+    return texts if len(texts) > 1 else texts[0]
 
 
 def _float(value: float) -> float:
@@ -123,7 +131,7 @@ class Columns:
         """
         self._rows = rows
         self._index_dir = index_dir
-        self._texts: dict[str, tuple[tuple[str, ...], NDArray[np.int32]]] = {}
+        self._texts: dict[str, Texts] = {}
         try:
             parts = _parts(np.asarray(np.memmap(path, np.uint8, mode="r")), rows)
         except OSError as error:
@@ -138,7 +146,7 @@ class Columns:
         return name in self._numbers
 
     def has_texts(self, name: str) -> bool:
-        """Say whether some row has a text in this field."""
+        """Say whether some row has a text, or several, in this field."""
         return name in self._codes
 
     def numbers(self, name: str) -> NDArray[np.float64]:
@@ -147,27 +155,21 @@ class Columns:
             return np.broadcast_to(np.float64(np.nan), self._rows)
         return self._numbers[name]
 
-    def texts(self, name: str) -> tuple[tuple[str, ...], NDArray[np.int32]]:
-        """Return a field's distinct texts, sorted by code point, and which of them each row has.
-
-        Returns:
-            The texts, decoded once; and int32 (rows,), memory-mapped: the place of a row's text
-            among them, -1 where there is none.
+    def texts(self, name: str) -> Texts:
+        """Return a field's texts, and which of them each row has; they are decoded once.
 
         Raises:
             CatalogueError: the file is damaged.
         """
         if name not in self._codes:
-            return (), np.broadcast_to(np.int32(-1), self._rows)
+            return Texts((), np.broadcast_to(np.int32(-1), self._rows))
         if name not in self._texts:
-            codes = self._codes[name]
             try:
-                values = tuple(json.loads(self._values[name].tobytes()))
+                values = json.loads(self._values[name].tobytes())
+                held = tuple(each if isinstance(each, str) else tuple(each) for each in values)
+                self._texts[name] = Texts(held, self._codes[name])
             except (ValueError, TypeError) as error:
                 raise self._damaged() from error
-            if codes.min() < -1 or codes.max() >= len(values):
-                raise self._damaged()
-            self._texts[name] = values, codes
         return self._texts[name]
 
     def _damaged(self) -> CatalogueError:

@@ -78,10 +78,11 @@ def _of_field(index: Index, among: Selection | None, name: str) -> list[Facet]:
         ends = [None if each is None else float(each) for each in (least, greatest)]
         made.append(Facet(name, "number", (), len(numbers), 0, *ends))
     if columns.has_texts(name):
-        texts, codes = columns.texts(name)
-        codes = codes if among is None else codes[among.rows]
-        counts = np.bincount(codes[codes >= 0], minlength=len(texts))
+        texts = columns.texts(name)
+        rows = None if among is None else among.rows
+        counts = texts.counts(rows)
         order = np.argsort(-counts, kind="stable")[: min(MOST_VALUES, np.count_nonzero(counts))]
-        values = tuple((texts[at], int(counts[at])) for at in order)
-        made.append(Facet(name, "text", values, int(counts.sum()), int(np.count_nonzero(counts))))
+        values = tuple((texts.known[at], int(counts[at])) for at in order)
+        images = np.count_nonzero(texts.codes[slice(None) if rows is None else rows] >= 0)
+        made.append(Facet(name, "text", values, int(images), int(np.count_nonzero(counts))))
     return made

@@ -84,8 +84,9 @@ class Groups:
 
         Args:
             index: the index.
-            name: an imported field (rows are grouped by its text or number, and those without
-                it are one group), or a group of attributes (by its most probable value).
+            name: an imported field (rows are grouped by its text, all of its texts, or its number,
+                and those without it are one group), or a group of attributes (by its most
+                probable value).
             rows: int64 (n,), ascending.
 
         Raises:
@@ -101,11 +102,12 @@ class Groups:
             self._groups = scores.argmax(axis=0)
         else:
             numbers = index.columns.numbers(known)[rows]
-            texts, codes = index.columns.texts(known)
+            texts = index.columns.texts(known)
             different, of_numbers = np.unique(numbers, return_inverse=True)  # NaN is one of them
             labels = [None if np.isnan(each) else float(each) for each in different]
-            self._labels = [*labels, *texts]
-            coded = codes[rows]
+            held = (each if isinstance(each, str) else ", ".join(each) for each in texts.held)
+            self._labels = [*labels, *held]
+            coded = texts.codes[rows]
             self._groups = np.where(coded >= 0, coded + len(labels), of_numbers)
         self._sizes = np.bincount(self._groups, minlength=len(self._labels))
 

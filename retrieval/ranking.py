@@ -160,7 +160,7 @@ def order_by(index: Index, rows: Rows, sort: str) -> NDArray[np.int64]:
     sign = -1 if is_descending else 1
     columns = index.columns
     numbers = columns.numbers(name)[rows]
-    codes = columns.texts(name)[1][rows]
+    codes = columns.texts(name).codes[rows]
     is_number, is_text = ~np.isnan(numbers), codes >= 0
     keys = [
         np.where(is_text, sign * codes, 0),

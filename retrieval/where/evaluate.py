@@ -96,7 +96,7 @@ def _packed(bits: NDArray[np.bool_]) -> Mask:
 
 
 def _compared(compare: Compare, columns: Columns) -> NDArray[np.bool_]:
-    """Return which rows have a number, or else a text, that compares so; bool (rows,)."""
+    """Return which rows have a number, or else some text, that compares so; bool (rows,)."""
     name, op, values = compare.field, compare.op, compare.values
     found: list[NDArray[np.bool_]] = []
     numbers = [float(value) for value in values if not isinstance(value, str)]
@@ -106,8 +106,5 @@ def _compared(compare: Compare, columns: Columns) -> NDArray[np.bool_]:
         found += [holds(there, number) for number in numbers]
     texts = [value for value in values if isinstance(value, str)]
     if texts:
-        codes = columns.texts(name)[1]
-        # Rows without a text have code -1, which takes the last: that no text is here.
-        passes = np.append(which(columns, name, op, texts), np.False_)
-        found.append(passes[codes])
+        found.append(columns.texts(name).holding(which(columns, name, op, texts)))
     return reduce(np.logical_or, found)

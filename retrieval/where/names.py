@@ -17,6 +17,7 @@ from finetag_model.console import printable
 from finetag_model.errors import UsageError
 from finetag_model.nearest import nearest
 from finetag_model.vocabulary import Vocabulary, fold
+from indexer import Texts
 from retrieval.where.spelling import written, written_value
 from retrieval.where.tree import ORDERS, And, Compare, Filter, Has, Not, Or, Value
 
@@ -38,8 +39,8 @@ class Columns(Protocol):
     def numbers(self, name: str) -> NDArray[np.float64]:
         """Return a field's numbers; float64 (rows,), NaN where there is none."""
 
-    def texts(self, name: str) -> tuple[tuple[str, ...], NDArray[np.int32]]:
-        """Return the distinct texts, sorted, and of each row the place of its own, or -1."""
+    def texts(self, name: str) -> Texts:
+        """Return the distinct texts, and which each row has."""
 
 
 class WhereError(UsageError):

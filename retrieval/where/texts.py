@@ -45,12 +45,12 @@ def which(columns: Columns, field: str, op: str, values: list[str]) -> NDArray[n
         values: texts, or for `~` patterns; one if `op` is of an order.
 
     Returns:
-        bool (number of texts,), in their order in `columns`.
+        bool (number of texts,), in the order of `indexer.Texts.known`.
     """
     folded = [value.casefold() for value in values]
     ready = _ready.setdefault(columns, {})
     if field not in ready:
-        ready[field] = _Texts(columns.texts(field)[0])
+        ready[field] = _Texts(columns.texts(field).known)
     texts = ready[field]
     if op in _ORDER:
         return texts.each(lambda text: _ORDER[op](text, folded[0]))

@@ -23,25 +23,39 @@ from indexer.settings import Settings
 def check_columns(
     columns: Columns, fields: Sequence[Mapping[str, Any]], groups: Collection[str]
 ) -> None:
-    """Check that columns say of every row what its fields say, but for lists and groups."""
+    """Check that columns say of every row what its fields say, but for groups."""
     said = [
-        {name: each for name, each in row.items() if name not in groups and type(each) is not list}
+        {name: _held(each) for name, each in row.items() if name not in groups and each != []}
         for row in fields
     ]
     assert columns.names == tuple(sorted({name for row in said for name in row}))
     for name in (*columns.names, "no field"):
         cells = [row.get(name) for row in said]
-        numbers = [None if isinstance(cell, str) else cell for cell in cells]
-        texts = [cell if isinstance(cell, str) else None for cell in cells]
+        numbers = [None if isinstance(cell, str | tuple) else cell for cell in cells]
+        held = [cell if isinstance(cell, str | tuple) else None for cell in cells]
+        every = [(cell,) if isinstance(cell, str) else cell or () for cell in held]
         found = columns.numbers(name)
         assert (found.dtype, found.shape) == (np.float64, (len(fields),))
         assert [None if np.isnan(number) else number for number in found] == numbers
-        values, codes = columns.texts(name)
-        assert (codes.dtype, codes.shape) == (np.int32, (len(fields),))
-        assert values == tuple(sorted({text for text in texts if text is not None}))
-        assert [None if code == -1 else values[code] for code in codes] == texts
+        texts = columns.texts(name)
+        assert (texts.codes.dtype, texts.codes.shape) == (np.int32, (len(fields),))
+        assert texts.known == tuple(sorted({text for some in every for text in some}))
+        assert [None if code == -1 else texts.held[code] for code in texts.codes] == held
+        assert set(texts.held) == set(held) - {None}
+        for at, text in enumerate(texts.known):
+            which = np.arange(len(texts.known)) == at
+            assert texts.holding(which).tolist() == [text in some for some in every]
+            assert texts.counts(None)[at] == sum(text in some for some in every)
         assert columns.has_numbers(name) == any(number is not None for number in numbers)
-        assert columns.has_texts(name) == bool(values)
+        assert columns.has_texts(name) == bool(texts.held)
+
+
+def _held(cell: Any) -> Any:
+    """Return a cell as columns hold it: a list as the set of its texts, and one text alone."""
+    if not isinstance(cell, list):
+        return cell
+    texts = tuple(sorted(set(cell)))
+    return texts if len(texts) > 1 else texts[0]
 
 
 @contextmanager

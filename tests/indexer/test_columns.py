@@ -49,10 +49,12 @@ def column(index_dir: Path, name: str) -> dict[str, Any]:
     """Return the numbers and texts of a field by path, of the images that have one."""
     with Index.open(index_dir) as index:
         paths = [each.path for each in index.images(range(index.rows))]
-        values, codes = index.columns.texts(name)
+        texts = index.columns.texts(name)
         numbers = zip(paths, index.columns.numbers(name).tolist(), strict=True)
         return {path: number for path, number in numbers if not math.isnan(number)} | {
-            path: values[code] for path, code in zip(paths, codes, strict=True) if code >= 0
+            path: texts.held[code]
+            for path, code in zip(paths, texts.codes, strict=True)
+            if code >= 0
         }
 
 
@@ -66,25 +68,28 @@ def test_numbers_texts_booleans_and_names_of_every_kind(index_dir: Path) -> None
     )
     with Index.open(index_dir) as index:
         columns = index.columns
-        assert columns.names == ("brand", "größe", "new", "price", "🦊 name")
+        assert columns.names == ("brand", "größe", "new", "price", "tags", "🦊 name")
         np.testing.assert_array_equal(columns.numbers("price"), [12.5, np.nan, 3, np.nan, np.nan])
-        values, codes = columns.texts("price")
-        assert (values, codes.tolist()) == (("on request",), [-1, -1, -1, 0, -1])
+        texts = columns.texts("price")
+        assert (texts.known, texts.codes.tolist()) == (("on request",), [-1, -1, -1, 0, -1])
         assert columns.has_numbers("price")
         assert columns.has_texts("price")
         np.testing.assert_array_equal(columns.numbers("new"), [1, np.nan, 0, np.nan, np.nan])
         assert not columns.has_texts("new")
-        values, codes = columns.texts("brand")
-        assert (values, codes.tolist()) == (("Acme", "lynx"), [1, -1, 0, 1, -1])
+        texts = columns.texts("brand")
+        assert (texts.known, texts.codes.tolist()) == (("Acme", "lynx"), [1, -1, 0, 1, -1])
+        texts = columns.texts("tags")
+        assert (texts.known, texts.held) == (("x", "y"), (("x", "y"),))
+        assert texts.codes.tolist() == [-1, -1, -1, 0, -1]
         assert not columns.has_numbers("brand")
-        assert columns.texts("größe")[0] == ("XL",)
-        assert columns.texts("🦊 name")[0] == ("Ω",)
-        for name in ("tags", "upper", "no field"):
+        assert columns.texts("größe").known == ("XL",)
+        assert columns.texts("🦊 name").known == ("Ω",)
+        for name in ("upper", "no field"):
             assert not columns.has_numbers(name)
             assert not columns.has_texts(name)
             assert np.isnan(columns.numbers(name)).tolist() == [True] * 5
-            assert columns.texts(name)[0] == ()
-            assert columns.texts(name)[1].tolist() == [-1] * 5
+            assert columns.texts(name).held == ()
+            assert columns.texts(name).codes.tolist() == [-1] * 5
 
 
 def test_columns_follow_moved_deleted_and_added_images(
@@ -202,9 +207,12 @@ def test_columns_say_what_was_added(
         if columns.has_numbers(name):
             np.testing.assert_array_equal(parts[f"numbers:{name}"], columns.numbers(name))
         if columns.has_texts(name):
-            np.testing.assert_array_equal(parts[f"codes:{name}"], columns.texts(name)[1])
+            np.testing.assert_array_equal(parts[f"codes:{name}"], columns.texts(name).codes)
             values = json.loads(parts[f"values:{name}"].tobytes())
-            assert tuple(values) == columns.texts(name)[0]
+            held = [
+                list(each) if isinstance(each, tuple) else each for each in columns.texts(name).held
+            ]
+            assert values == held
 
 
 def test_a_number_beyond_float64_is_infinite(tmp_path: Path) -> None:
@@ -215,12 +223,13 @@ def test_a_number_beyond_float64_is_infinite(tmp_path: Path) -> None:
 def test_columns_are_read_only_and_texts_are_decoded_once(tmp_path: Path) -> None:
     columns = saved(tmp_path / FILE, [{"n": 1, "t": "x"}, {}])
     assert columns.texts("t") is columns.texts("t")
-    arrays = [columns.numbers("n"), columns.numbers("no"), columns.texts("t")[1]]
+    arrays = [columns.numbers("n"), columns.numbers("no"), columns.texts("t").codes]
     assert not any(array.flags.writeable for array in arrays)
 
 
 def test_no_damage_leads_to_anything_but_one_line(tmp_path: Path) -> None:
-    saved(tmp_path / FILE, [{"n": 1, "t": "x", "größe": "y"}, {"n": 2.5, "t": "z"}, {}])
+    rows = [{"n": 1, "t": "x", "größe": "y"}, {"n": 2.5, "t": "z", "s": ["x", "y"]}, {}]
+    saved(tmp_path / FILE, rows)
     good = (tmp_path / FILE).read_bytes()
     chance = random.Random(1)
     damaged = [good[:size] for size in range(len(good))]
@@ -235,8 +244,8 @@ def test_no_damage_leads_to_anything_but_one_line(tmp_path: Path) -> None:
             columns = Columns(tmp_path / FILE, 3, tmp_path)
             for name in columns.names:
                 assert columns.numbers(name).shape == (3,)
-                values, codes = columns.texts(name)
-                assert len([values[code] for code in codes if code >= 0]) <= 3
+                texts = columns.texts(name)
+                assert len([texts.held[code] for code in texts.codes if code >= 0]) <= 3
         except CatalogueError as error:
             refusals.append(str(error))
     assert len(refusals) >= len(good)  # all that are cut short; a changed digit is but a digit

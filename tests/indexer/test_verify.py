@@ -60,7 +60,7 @@ def known(index_dir: Path) -> list[Any]:
         rows = range(index.rows)
         scores = [index.scores(position).tobytes() for position in range(10)]
         columns = [
-            (name, index.columns.numbers(name).tobytes(), index.columns.texts(name)[0])
+            (name, index.columns.numbers(name).tobytes(), index.columns.texts(name).held)
             for name in index.columns.names
         ]
         return [index.images(rows), scores, index.vectors(0, index.rows).tobytes(), columns]

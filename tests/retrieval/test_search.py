@@ -31,12 +31,13 @@ filters = st.lists(st.sampled_from(NAMES), max_size=2)
 some_ids = st.lists(st.integers(1, ROWS), min_size=1, max_size=3, unique=True)
 
 
-def fields_of(row: int) -> dict[str, float | str]:
-    """Make up prices and brands that some lack, and a code that is a number or a text."""
-    fields: dict[str, float | str | None] = {
+def fields_of(row: int) -> dict[str, Any]:
+    """Make up prices and brands that some lack, a code that is a number or a text, and tags."""
+    fields: dict[str, Any] = {
         "price": None if row % 5 == 0 else (row * 7 % 11) / 2,
         "brand": None if row % 4 == 0 else BRANDS[row % 3],
         "code": [None, float(row % 7), BRANDS[row % 5]][row % 3],
+        "tags": [None, ["new"], ["sale", "new"], ["old", "sale"]][row % 4],
     }
     return {name: value for name, value in fields.items() if value is not None}
 
@@ -224,7 +225,7 @@ def test_a_cursor_is_of_one_search_and_one_generation(
 
 
 @once_built
-@given(name=st.sampled_from(["price", "brand", "code", "upper", "Lower"]), where=filters)
+@given(name=st.sampled_from(["price", "brand", "code", "tags", "upper", "Lower"]), where=filters)
 def test_groups_show_their_best_and_count_the_others(
     shop: Catalog, reference: Any, name: str, where: list
 ) -> None:
@@ -232,7 +233,8 @@ def test_groups_show_their_best_and_count_the_others(
         if name.lower() in {"upper", "lower"}:
             start = 5 * (name != "upper")
             return COLORS[int(reference.scores[row, start : start + 5].argmax())]
-        return fields_of(row).get(name)
+        value = fields_of(row).get(name)
+        return ", ".join(sorted(value)) if isinstance(value, list) else value
 
     everything = shop.search(like=1, where=where, limit=99).hits
     expected: dict[Any, list[int]] = {}
@@ -263,6 +265,7 @@ def test_facets_are_counted_exactly(
         ("code", "number"),
         ("code", "text"),
         ("price", "number"),
+        ("tags", "text"),
     ]
     for half in ("upper", "lower"):
         passes = reference.scores[np.ix_(rows, [NAMES.index(f"{half}={c}") for c in COLORS])] >= 128
@@ -276,6 +279,10 @@ def test_facets_are_counted_exactly(
         numbers = [count for _, count in facet.values]
         assert numbers == sorted(numbers, reverse=True)
         assert (facet.images, facet.different) == (len(texts), len(set(texts)))
+    tags = [fields_of(row).get("tags", []) for row in rows]
+    every = [tag for each in tags for tag in each]
+    assert dict(counted["tags", "text"].values) == {tag: every.count(tag) for tag in every}
+    assert counted["tags", "text"].images == sum(each != [] for each in tags)
     for name in ("price", "code"):
         values = [value for row in rows if isinstance(value := fields_of(row).get(name), float)]
         facet = counted[name, "number"]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
+from types import NoneType, SimpleNamespace
 from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
 
 from finetag_model.vocabulary import Vocabulary
+from indexer import Texts
 from retrieval.where.names import Names
 from retrieval.where.tree import And, Compare, Has, Not, Or
 
@@ -45,13 +46,14 @@ class Table:
 
     def numbers(self, name: str) -> np.ndarray:
         values = [row.get(name) for row in self.rows]
-        return np.array([np.nan if v is None or isinstance(v, str) else float(v) for v in values])
+        none = (str, tuple, NoneType)
+        return np.array([np.nan if isinstance(v, none) else float(v) for v in values])
 
-    def texts(self, name: str) -> tuple[tuple[str, ...], np.ndarray]:
+    def texts(self, name: str) -> Texts:
         values = [row.get(name) for row in self.rows]
-        known = sorted({value for value in values if isinstance(value, str)})
-        codes = [known.index(value) if isinstance(value, str) else -1 for value in values]
-        return tuple(known), np.array(codes, dtype=np.int32)
+        held = sorted({v for v in values if isinstance(v, str | tuple)}, key=repr)
+        codes = [held.index(v) if isinstance(v, str | tuple) else -1 for v in values]
+        return Texts(tuple(held), np.array(codes, dtype=np.int32))
 
 
 COLUMNS = Table([], (*NUMBERS, *TEXTS, *BOTH))

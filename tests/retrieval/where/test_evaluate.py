@@ -35,6 +35,7 @@ some_number = st.sampled_from([-1, 0, 1, 2.5, 10**20, True, False, 1e300])
 some_text = st.sampled_from(
     ["", "a", "A", "b", "ab", "aXb", "Straße", "STRASSE", "2026-01-01", "[a]", "a\nb", "\n"]
 )
+some_texts = st.lists(some_text, min_size=2, max_size=3, unique=True).map(sorted).map(tuple)
 some_pattern = st.one_of(
     some_text,
     st.text("ab*?", max_size=6),
@@ -43,8 +44,8 @@ some_pattern = st.one_of(
 fields = st.fixed_dictionaries(
     {
         **dict.fromkeys(NUMBERS, st.one_of(st.none(), some_number)),
-        **dict.fromkeys(TEXTS, st.one_of(st.none(), some_text)),
-        **dict.fromkeys(BOTH, st.one_of(st.none(), some_number, some_text)),
+        **dict.fromkeys(TEXTS, st.one_of(st.none(), some_text, some_texts)),
+        **dict.fromkeys(BOTH, st.one_of(st.none(), some_number, some_text, some_texts)),
     }
 )
 
@@ -67,6 +68,8 @@ def like(text: str, pattern: str) -> bool:
 
 
 def compares(cell: Any, op: str, value: Any) -> bool:
+    if isinstance(cell, tuple):
+        return any(compares(each, op, value) for each in cell)
     if cell is None or isinstance(cell, str) != isinstance(value, str):
         return False
     if isinstance(cell, str):
@@ -158,6 +161,7 @@ def shop() -> Any:
         scores[ATTRIBUTES.index(name), row] = 204
     none = dict.fromkeys(NUMBERS + TEXTS + BOTH)
     rows = [{"price": 3.5, "brand": "Lynx"}, {"price": 90, "brand": "Ibis"}, {"mixed": "5"}]
+    rows[1]["OR"], rows[2]["OR"] = ("new", "Sale"), "sale"
     return index_of(scores, [{**none, **row} for row in rows])
 
 
@@ -175,6 +179,12 @@ def shop() -> Any:
         ("brand=a,b,c,d,e,f,g,h,i,IBIS", [1]),
         ("brand!=a,b,c,d,e,f,g,h,i,IBIS", [0, 2]),
         ("mixed=5", []),
+        ("'OR'=sale", [1, 2]),
+        ("'OR'=NEW", [1]),
+        ("'OR'=new AND 'OR'=sale", [1]),
+        ("'OR'!=new", [0, 2]),
+        ("'OR'~n*", [1]),
+        ("'OR'<old", [1]),
         ("mixed='5'", [2]),
         ("wing_color=grey>=0.8", [0]),
         ("wing_color=grey>=0.801", []),
