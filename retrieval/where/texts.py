@@ -26,7 +26,7 @@ _ORDER: dict[str, Callable[[str, str], bool]] = {
     ">=": operator.ge,
 }
 _END = "\n"
-
+_SPECIAL = re.compile(r"\\([*?\\])|[*?]")
 
 _FEW = 8
 """Values, up to which each is searched for; among more, each text is looked up."""
@@ -117,30 +117,47 @@ class _Test:
 
     @classmethod
     def of(cls, value: str, *, is_pattern: bool) -> _Test:
-        expression = re.compile(_expression(value) if is_pattern else re.escape(value), re.DOTALL)
-        pieces = (
-            re.split(r"[*?]", f"{_END}{value}{_END}") if is_pattern else [f"{_END}{value}{_END}"]
-        )
+        parts = _parts(value) if is_pattern else [[value]]
+        pieces = [piece for part in parts for piece in part]
+        has_end = any(_END in piece for piece in pieces)
+        pieces[0] = _END + pieces[0]
+        pieces[-1] += _END
         piece = max(pieces, key=lambda each: len(each.strip(_END)))
-        is_whole = "?" not in value and sum(each.strip(_END) != "" for each in pieces) == 1
-        return cls(expression, piece, is_whole or not is_pattern, _END in value)
+        one = sum(each.strip(_END) != "" for each in pieces) == 1
+        is_whole = not is_pattern or (one and all(len(part) == 1 for part in parts))
+        return cls(re.compile(_expression(parts), re.DOTALL), piece, is_whole, has_end)
 
     def passes(self, text: str) -> bool:
         """Say whether a text, its case folded, is so."""
         return self.expression.fullmatch(text) is not None
 
 
-def _expression(pattern: str) -> str:
-    """Return the regular expression of a pattern of `*` and `?`.
+def _parts(pattern: str) -> list[list[str]]:
+    """Cut a pattern at each `*`, and each part at each `?`; after a backslash they are text."""
+    parts = [[""]]
+    at = 0
+    for special in _SPECIAL.finditer(pattern):
+        parts[-1][-1] += pattern[at : special.start()] + (special[1] or "")
+        at = special.end()
+        if special[0] == "*":
+            parts.append([""])
+        elif special[0] == "?":
+            parts[-1].append("")
+    parts[-1][-1] += pattern[at:]
+    return parts
+
+
+def _expression(parts: list[list[str]]) -> str:
+    """Return the regular expression of a pattern.
 
     What follows a `*` is looked for once, from the left (an atomic group), so that no pattern
-    makes a search take long; only the last piece must reach the end.
+    makes a search take long; only the last part must reach the end.
     """
-    first, *others = [re.escape(piece).replace(r"\?", ".") for piece in pattern.split("*")]
+    first, *others = [".".join(map(re.escape, part)) for part in parts]
     if not others:
         return first
     *middle, last = others
-    return first + "".join(f"(?>.*?{piece})" for piece in middle) + f".*{last}"
+    return first + "".join(f"(?>.*?{part})" for part in middle) + f".*{last}"
 
 
 def _found(joined: bytes, piece: bytes) -> NDArray[np.int64]:

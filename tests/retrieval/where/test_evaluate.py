@@ -33,12 +33,26 @@ from tests.retrieval.where.tables import (
 
 some_number = st.sampled_from([-1, 0, 1, 2.5, 10**20, True, False, 1e300])
 some_text = st.sampled_from(
-    ["", "a", "A", "b", "ab", "aXb", "Straße", "STRASSE", "2026-01-01", "[a]", "a\nb", "\n"]
+    [
+        "",
+        "a",
+        "A",
+        "b",
+        "ab",
+        "aXb",
+        "Straße",
+        "STRASSE",
+        "2026-01-01",
+        "[a]",
+        "a\nb",
+        "\n",
+        "a?b\\",
+    ]
 )
 some_texts = st.lists(some_text, min_size=2, max_size=3, unique=True).map(sorted).map(tuple)
 some_pattern = st.one_of(
     some_text,
-    st.text("ab*?", max_size=6),
+    st.text("ab*?\\", max_size=6),
     st.sampled_from(["*", "?", "[a]", "a*b", "2026-*", ".", "a\n*"]),
 )
 fields = st.fixed_dictionaries(
@@ -62,6 +76,8 @@ def indexes(draw: Any) -> Any:
 def like(text: str, pattern: str) -> bool:
     if not pattern:
         return not text
+    if pattern[0] == "\\" and pattern[1:2] in ("*", "?", "\\") and pattern[1:]:
+        return text[:1] == pattern[1] and like(text[1:], pattern[2:])
     if pattern[0] == "*":
         return any(like(text[i:], pattern[1:]) for i in range(len(text) + 1))
     return bool(text) and pattern[0] in ("?", text[0]) and like(text[1:], pattern[1:])
