@@ -28,7 +28,7 @@ from indexer.cli_options import (
 from indexer.locate import find_index, index_to_build
 
 
-@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Group)
 def main() -> None:
     """Make a folder of images searchable, and keep it so.
 

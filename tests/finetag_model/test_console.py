@@ -1,13 +1,18 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import warnings
+from pathlib import Path
+from typing import Any
 
 import click
 import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from finetag_model.console import INTERRUPTED, Command, Group, progress_console
+from finetag_model.console import INTERRUPTED, READER_GONE, Command, Group, progress_console
 from finetag_model.errors import (
     CatalogueError,
     CheckpointError,
@@ -114,3 +119,53 @@ def test_progress_goes_to_stderr() -> None:
     result = CliRunner().invoke(work)
     assert result.stdout == "a result\n"
     assert "half done" in result.stderr
+
+
+def run_alone(body: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run a command in a process of its own, whose stdout and stderr are real files."""
+    program = (
+        "import click\n"
+        "from finetag_model.console import Command\n"
+        "@click.command(cls=Command)\n"
+        "def work() -> None:\n"
+        f"    {body}\n"
+        "work()\n"
+    )
+    settings = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
+    return subprocess.run([sys.executable, "-c", program], text=True, check=False, **settings)
+
+
+def test_it_ends_quietly_when_nobody_reads_what_it_prints() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = run_alone("[click.echo('a line') for _ in range(9)]", stdout=writer)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (READER_GONE, "")
+
+
+def test_a_broken_pipe_of_another_kind_is_told() -> None:
+    done = run_alone("raise BrokenPipeError(32, 'Broken pipe')")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: unexpected BrokenPipeError")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+def test_a_full_disk_under_the_output_is_one_plain_line() -> None:
+    with Path("/dev/full").open("w") as full:
+        done = run_alone("click.echo('a line')", stdout=full)
+    assert done.returncode == 1
+    assert done.stderr == (
+        "error: cannot write: No space left on device; make room, and run this again\n"
+    )
+
+
+def test_letters_that_the_terminal_has_not_are_escaped() -> None:
+    done = run_alone("print('12 · für')", env={**os.environ, "PYTHONIOENCODING": "ascii"})
+    assert (done.returncode, done.stdout) == (0, "12 \\xb7 f\\xfcr\n")
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_help_has_a_short_name(grouped: bool) -> None:
+    work = Command("work", help="Work well.")
+    command, arguments = (Group(commands=[work]), ["work", "-h"]) if grouped else (work, ["-h"])
+    assert "Work well." in CliRunner().invoke(command, arguments).stdout
