@@ -26,12 +26,14 @@ from indexer.publish import publication
 from indexer.report import count, first_of
 from indexer.schema import described, image
 from indexer.schema import field as field_table
-from indexer.tables import Cell, read_table
+from indexer.tables import KEYS, Cell, read_table
 from indexer.writer import Writer, open_writer
 
 SEPARATOR = "|"
 """Between the values of one group in one cell."""
 _AT_ONCE = 500
+_KEPT, _TOLD = 20, 3
+"""Of the paths that are not indexed yet: how many are in the report, and in its text."""
 
 
 @dataclass
@@ -46,8 +48,10 @@ class ImportReport:
         rows: how many rows the table has.
         images: how many of them are about an image of the index.
         waiting: how many are about a path that is not indexed yet, and are kept for it.
+        waiting_paths: the first 20 of these paths, relative to the catalogue folder.
         fields: columns taken as fields.
         attributes: columns taken as groups of attributes.
+        remarks: columns that were hardly meant as what they were taken as, each with the reason.
         problems: cells and rows that were left out, each with place and reason.
     """
 
@@ -58,8 +62,10 @@ class ImportReport:
     rows: int = 0
     images: int = 0
     waiting: int = 0
+    waiting_paths: list[str] = field(default_factory=list)
     fields: list[str] = field(default_factory=list)
     attributes: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
@@ -70,12 +76,17 @@ class ImportReport:
         """Return the report as lines for people; at most 20 problems are listed."""
         lines = [
             f"{count(self.rows, 'row')} of {printable(str(self.file))}: "
-            f"{count(self.images, 'image')} described, {self.waiting:,} not indexed yet",
+            f"{self.images:,} about images of the index, {self.waiting:,} not indexed yet",
             f"  fields: {', '.join(map(printable, self.fields)) or 'none'}",
             f"  attributes, which outrank predicted ones: {', '.join(self.attributes) or 'none'}",
             f"  generation {self.generation}"
             f"{'' if self.published else ', as before: nothing has changed'}",
         ]
+        if self.waiting:
+            more = ", …" if self.waiting > _TOLD else ""
+            told = ", ".join(map(printable, self.waiting_paths[:_TOLD]))
+            lines.insert(1, f"  not indexed yet: {told}{more}")
+        lines += [f"  {printable(remark)}" for remark in self.remarks]
         if self.problems:
             lines.append(f"{count(len(self.problems), 'problem')}:")
             lines += first_of([printable(problem) for problem in self.problems])
@@ -96,7 +107,8 @@ def import_fields(
     same name, row by row; an empty cell takes it away.
 
     Args:
-        file: CSV, JSON lines or Parquet; see `read_table`.
+        file: CSV, JSON lines or Parquet; see `read_table`. Of rows about one image, later ones
+            outrank earlier ones.
         index_dir: the index.
         key: the column that says which image a row is about: `path` (relative to the catalogue
             folder) or `id`; None takes the one that the table has.
@@ -128,7 +140,7 @@ def import_fields(
 
 def _prepare(rows: _Import, progress: Progress) -> None:
     """Read the table through."""
-    table = read_table(rows.report.file)
+    table = read_table(rows.report.file, rows.report.remarks)
     while block := list(islice(table, _AT_ONCE)):
         rows.take(block)
         progress(rows.report.rows, None)
@@ -150,17 +162,22 @@ class _Import:
         self._writer = writer
         self._vocabulary = vocabulary
         self._key = key
+        self._column = ""
         self._groups: dict[str, str | None] = {}
 
     def take(self, block: list[tuple[str, Mapping[str, Cell]]]) -> None:
         """Merge some rows of the table with what is known of their images."""
+        names = list(block[0][1])
+        columns = {**{name.lower(): name for name in names}, **dict(zip(names, names, strict=True))}
         if self._key is None:
-            self._key = next((name for name in ("path", "id") if name in block[0][1]), None)
-        if self._key not in {"path", "id"} or self._key not in block[0][1]:
+            self._key = next((name for name in KEYS if name in columns), None)
+        if self._key not in KEYS or self._key not in columns:
             raise DataError(
                 f"{self.report.file} has no column {self._key or 'path'!r} to say which image a "
-                "row is about; name it path (or id) in the table"
+                f"row is about, only {', '.join(map(repr, names))}; name it path (or id) in "
+                "the table"
             )
+        self._column = columns[self._key]
         keys = [(where, self._key_of(where, row)) for where, row in block]
         paths = self._paths([key for _, key in keys])
         named = {*paths.values(), *(key for _, key in keys if isinstance(key, str))}
@@ -175,6 +192,8 @@ class _Import:
             is_image = key in paths
             self.report.images += is_image
             self.report.waiting += not is_image
+            if not is_image and self.report.waiting <= _KEPT:
+                self.report.waiting_paths.append(path)
             before = said.get(path, known.get(path, {}))
             after = self._merged(before, row, where)
             if after != before:
@@ -211,7 +230,7 @@ class _Import:
             self._writer.connection.execute(described.insert(), rows)
 
     def _key_of(self, where: str, row: Mapping[str, Cell]) -> str | int:
-        value = row.get(self._key or "")
+        value = row.get(self._column)
         if self._key == "id" and isinstance(value, int):
             return value
         if self._key == "path" and isinstance(value, str) and value:
@@ -235,7 +254,7 @@ class _Import:
     ) -> dict[str, Any]:
         after = dict(before)
         for column, cell in row.items():
-            if column == self._key:
+            if column == self._column:
                 continue
             group = self._group(column)
             name = column if group is None else group

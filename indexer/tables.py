@@ -11,8 +11,10 @@ import decimal
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,17 +29,35 @@ Cell = str | int | float | bool | list[str] | None
 _NUMBER = re.compile(r"-?(0|[1-9]\d{0,14})(\.\d{1,12})?")
 
 
-def read_table(path: Path) -> Iterator[tuple[str, Mapping[str, Cell]]]:
+KEYS = ("path", "id")
+"""Columns that say which image a row is about, in any case; a table has one of them."""
+
+_SEPARATORS = ",;\t"
+"""Between the cells of a CSV file; spreadsheets write `;` where the comma is in numbers."""
+
+
+def read_table(path: Path, remarks: list[str]) -> Iterator[tuple[str, Mapping[str, Cell]]]:
     """Yield the place of each row, for messages, and its cells by column.
 
-    The file's ending tells its kind: `.csv`, `.jsonl` (or `.ndjson`), `.parquet`. A column of
-    a CSV file holds numbers if all its cells do.
+    The file's ending tells its kind: `.csv` (or `.tsv`), `.jsonl` (or `.ndjson`), `.parquet`. A
+    column of a CSV file holds numbers if all its cells do.
+
+    Args:
+        path: the file.
+        remarks: gets a sentence on each column that was hardly meant as what it is read as.
 
     Raises:
         DataError: the file cannot be read, or a cell is nothing that can be kept.
         UsageError: it is Parquet, and pyarrow is not installed.
     """
-    kinds = {".csv": _csv, ".jsonl": _json_lines, ".ndjson": _json_lines, ".parquet": _parquet}
+    csv_file = partial(_csv, remarks=remarks)
+    kinds: dict[str, Callable[[Path], Iterator[tuple[str, dict[str, Any]]]]] = {
+        ".csv": csv_file,
+        ".tsv": csv_file,
+        ".jsonl": _json_lines,
+        ".ndjson": _json_lines,
+        ".parquet": _parquet,
+    }
     read = kinds.get(path.suffix.lower())
     if read is None:
         raise DataError(f"{path} is none of {', '.join(kinds)}; name a file with one of these ends")
@@ -53,29 +73,56 @@ def _plain_errors(path: Path) -> Iterator[None]:
         yield
     except DataError:
         raise
-    except UnicodeDecodeError as error:
-        raise DataError(f"cannot read {path}: {error}; save it as UTF-8") from None
+    except UnicodeDecodeError:
+        raise DataError(f"cannot read {path}: it is not in UTF-8; save it as UTF-8") from None
     except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror or error}") from None
+        raise DataError(f"cannot read {path}: {(error.strerror or str(error)).lower()}") from None
     except (csv.Error, ValueError) as error:  # pyarrow's errors are ValueErrors too
         raise DataError(f"cannot read {path}: {' '.join(str(error).split())}") from None
 
 
-def _csv(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    numeric: set[str] | None = None
-    for _, row in _csv_text(path):
-        numeric = set(row) if numeric is None else numeric
-        numeric -= {name for name in numeric if row[name] and not _NUMBER.fullmatch(row[name])}
+def _csv(path: Path, remarks: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+    columns: dict[str, _Column] = {}
     for place, row in _csv_text(path):
-        numbers = {name: _number(row[name]) for name in numeric or ()}
-        yield place, {**row, **numbers}
+        for name, text in row.items():
+            columns.setdefault(name, _Column()).see(text, place)
+    remarks += [
+        f"{name} is kept as text, for {column.place} has {column.text!r}, which is no number"
+        for name, column in columns.items()
+        if column.numbers > column.texts > 0
+    ]
+    numeric = [name for name, column in columns.items() if not column.texts]
+    for place, row in _csv_text(path):
+        yield place, {**row, **{name: _number(row[name]) for name in numeric}}
+
+
+@dataclass
+class _Column:
+    """How many cells of a column are numbers, and how many other text; the first of these."""
+
+    numbers: int = 0
+    texts: int = 0
+    text: str = ""
+    place: str = ""
+
+    def see(self, text: str, place: str) -> None:
+        if _NUMBER.fullmatch(text):
+            self.numbers += 1
+        elif text:
+            if not self.texts:
+                self.text, self.place = text, place
+            self.texts += 1
 
 
 def _csv_text(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
     # Spreadsheets begin a file with a byte order mark, which is no part of the first column.
     with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file, strict=True)
+        separator = _separator(file.readline())
+        file.seek(0)
+        reader = csv.DictReader(file, strict=True, delimiter=separator)
         names = [name.strip() for name in reader.fieldnames or ()]
+        if not names:
+            raise DataError(f"{path} is empty; a table begins with a line of the columns' names")
         if len(set(names)) < len(names) or not all(names):
             raise DataError(f"{path}: its columns must each have a name of their own")
         reader.fieldnames = names
@@ -84,6 +131,15 @@ def _csv_text(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
             if None in row or None in row.values():
                 raise DataError(f"{path}, {place}: not {len(names)} cells, as in the first line")
             yield place, {name: cell.strip() for name, cell in row.items()}
+
+
+def _separator(header: str) -> str:
+    """Return what separates the cells of a first line: what makes one of them a key."""
+    for separator in _SEPARATORS:
+        cells = next(csv.reader([header], delimiter=separator), [])
+        if any(cell.strip().lower() in KEYS for cell in cells):
+            return separator
+    return _SEPARATORS[0]
 
 
 def _number(text: str) -> int | float | None:

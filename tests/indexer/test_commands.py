@@ -78,7 +78,7 @@ def test_a_year_of_an_index(built: Run, catalogue: Path, paint: Callable[..., Pa
 
     Path("table.csv").write_text("path,price,upper\nb.png,12.5,grey|white\nsoon.png,3,\n")
     said = words(built, "import", "table.csv")
-    assert "2 rows of table.csv: 1 image described, 1 not indexed yet" in said
+    assert "2 rows of table.csv: 1 about images of the index, 1 not indexed yet" in said
     assert "fields: price\n" in said
     assert "attributes, which outrank predicted ones: upper\n" in said
     assert "nothing has changed" in words(built, "import", "table.csv")
@@ -165,7 +165,7 @@ def test_what_was_skipped_is_said_once_the_rest_is_done(
 def test_cells_that_are_left_out_are_named_once_the_rest_is_taken(built: Run) -> None:
     Path("table.csv").write_text("path,price,upper\na.png,1,gray\n")
     said = words(built, "import", "table.csv", code=3)
-    assert "1 image described" in said
+    assert "1 row of table.csv: 1 about images of the index" in said
     assert "table.csv, line 2: upper has no value 'gray'; nearest: grey" in said
     (problem,) = report(built, "import", "table.csv", code=3)["problems"]
     assert "line 2" in problem
@@ -259,7 +259,7 @@ def test_where_there_is_no_index_every_command_says_so(
         (["delete", "nowhere.png"], "there is no image nowhere.png in"),
         (["delete", "--id", "99"], "there is no image with the id 99"),
         (["delete", "a.png", "b.png", "c.png", "sub"], "would leave no image"),
-        (["import", "nowhere.csv"], "cannot read nowhere.csv: No such file"),
+        (["import", "nowhere.csv"], "cannot read nowhere.csv: no such file"),
         (["import", "no-key.csv"], "no-key.csv has no column 'path'"),
         (["import", "by-path.csv", "--key", "id"], "by-path.csv has no column 'id'"),
         (["import", "table.xls"], "table.xls is none of .csv"),

@@ -155,7 +155,12 @@ def test_unknown_values_are_left_out_and_named_with_the_nearest(
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("t.csv", "image,price\na.png,1\n", "has no column 'path'"),
+        (
+            "t.csv",
+            "image,price\na.png,1\n",
+            "has no column 'path' to say which image a row is about, only 'image', 'price'",
+        ),
+        ("t.csv", "", "t.csv is empty"),
         ("t.csv", "path,price\na.png\n", "line 2: not 2 cells"),
         ("t.csv", "path,price,price\na.png,1,2\n", "a name of their own"),
         ("t.csv", 'path\n"a.png\n', "cannot read"),
@@ -168,7 +173,7 @@ def test_unknown_values_are_left_out_and_named_with_the_nearest(
         ("t.jsonl", '{"path": "a.png", "\\ud800": 1}\n', "half a character"),
         ("t.jsonl", '{"path": "a.png", "tags": ["x", "\\ud800"]}\n', "half a character"),
         ("t.parquet", b"PAR1", "cannot read"),
-        ("t.xlsx", "", "is none of .csv, .jsonl, .ndjson, .parquet"),
+        ("t.xlsx", "", "is none of .csv, .tsv, .jsonl, .ndjson, .parquet"),
         (None, "", "no such file"),
     ],
 )
@@ -180,7 +185,44 @@ def test_a_table_that_cannot_be_read_changes_nothing(
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(DataError) as caught:
         import_fields(path, index_dir)
-    assert message in str(caught.value).replace("No such", "no such")
+    assert message in str(caught.value)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
     assert Index.open(index_dir).manifest.generation == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("t.csv", 'Path;Brand;Price\na.png;"Lynx; Co";3\n'),
+        ("t.csv", '\ufeffBrand;Price;PATH\r\n"Lynx; Co";3;a.png\r\n'),
+        ("t.csv", "path\tBrand\tPrice\na.png\tLynx; Co\t3\n"),
+        ("t.tsv", "path\tBrand\tPrice\na.png\tLynx; Co\t3\n"),
+        ("t.csv", "path,Brand,Price\na.png,Lynx; Co,3\n"),
+    ],
+)
+def test_tables_are_read_as_spreadsheets_write_them(
+    tmp_path: Path, index_dir: Path, name: str, content: str
+) -> None:
+    (tmp_path / name).write_bytes(content.encode())
+    import_fields(tmp_path / name, index_dir)
+    assert fields(index_dir) == {"a.png": {"Brand": "Lynx; Co", "Price": 3}}
+
+
+def test_a_column_of_numbers_that_one_cell_turns_into_text_is_told(
+    tmp_path: Path, index_dir: Path
+) -> None:
+    table = tmp_path / "t.csv"
+    table.write_text('path,price,article\na.png,3,B1\nb.png,"1,200",7\nc.png,5,x\n')
+    report = import_fields(table, index_dir)
+    remark = "price is kept as text, for line 3 has '1,200', which is no number"
+    assert report.remarks == [remark]
+    assert f"\n  {remark}\n" in f"{report.as_text()}\n"
+
+
+def test_paths_that_are_not_indexed_yet_are_named(tmp_path: Path, index_dir: Path) -> None:
+    names = [f"catalogue/{i:02}.png" for i in range(30)]
+    rows: list[dict[str, Any]] = [{"path": name, "price": 1} for name in [*names, "a.png", "a.png"]]
+    report = import_fields(write(tmp_path, "t.csv", rows), index_dir)
+    assert (report.images, report.waiting, report.waiting_paths) == (2, 30, names[:20])
+    assert f"  not indexed yet: {', '.join(names[:3])}, …\n" in report.as_text()
