@@ -90,7 +90,7 @@ def update(
     """Do as `build`, for the folder that an existing index is of."""
     start = perf_counter()
     with open_writer(index_dir, database=database, progress=progress) as writer:
-        checked(writer.root)
+        checked(writer.root, indexed=True)
         run = _Build(writer, embedder, reembed, should_stop)
         scan = Scan(writer.root, index_dir)
         return run.run(scan, lambda: scan.ignored, start)

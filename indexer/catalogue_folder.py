@@ -33,15 +33,20 @@ def candidate_of(path: Path, root: Path) -> Candidate:
     return Candidate(relative, status.st_size, status.st_mtime_ns)
 
 
-def checked(catalogue: Path) -> Path:
+def checked(catalogue: Path, *, indexed: bool = False) -> Path:
     """Return a catalogue folder as an absolute path without links.
+
+    Args:
+        catalogue: the folder.
+        indexed: whether it is known from an index, and was there before.
 
     Raises:
         DataError: it is no folder, or its name cannot be kept.
     """
     root = catalogue.resolve()
     if not root.exists():
-        raise DataError(f"the catalogue folder {catalogue} does not exist")
+        advice = "; if it has moved, run 'finetag-index update --moved-to FOLDER'" * indexed
+        raise DataError(f"the catalogue folder {catalogue} does not exist{advice}")
     if not root.is_dir():
         raise DataError(f"{catalogue} is a file; name the folder that holds the images")
     if not is_utf8(str(root)):
@@ -54,6 +59,8 @@ def nothing_in(root: Path, failures: Sequence[Failure]) -> DataError:
     if not failures:
         return DataError(f"there is no image in {root} or its subfolders; nothing was indexed")
     first = failures[0]
+    if len(failures) == 1:
+        return DataError(f"{first.path} cannot be read: {first.reason}; nothing was indexed")
     return DataError(
         f"none of the {len(failures):,} images in {root} can be read (the first: "
         f"{first.path}: {first.reason}); nothing was indexed"

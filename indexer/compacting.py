@@ -11,7 +11,7 @@ from sqlalchemy import delete, exists, not_
 from indexer.control import Progress, no_progress
 from indexer.database import bytes_elsewhere
 from indexer.layout import DAMAGED
-from indexer.report import megabytes
+from indexer.report import size_of
 from indexer.schema import embedding, image, metadata, reading
 from indexer.seal import break_seal
 from indexer.writer import Writer, open_writer
@@ -37,7 +37,7 @@ class CompactReport:
 
     def as_text(self) -> str:
         """Return the report as a line for people."""
-        return f"{self.index}: {megabytes(self.before)} before, {megabytes(self.after)} now"
+        return f"{self.index}: {size_of(self.before)} before, {size_of(self.after)} now"
 
 
 def compact(

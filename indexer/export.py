@@ -21,12 +21,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from finetag_model.console import printable
-from finetag_model.errors import FineTagError
+from finetag_model.errors import FineTagError, UsageError
 from finetag_model.files import replacing
 from finetag_model.parquet import require_pyarrow
 from indexer.control import Progress, no_progress
 from indexer.index import Index
 from indexer.manifest import Manifest, model_fields
+from indexer.report import count, size_of
 
 _ROWS = 4096
 """Rows in a row group, all that is in memory at a time."""
@@ -61,7 +62,7 @@ class ExportReport:
         """Return the report as a line for people."""
         return (
             f"generation {self.generation} written to {printable(str(self.path))}: "
-            f"{self.images:,} images, {self.bytes:,} bytes, {self.seconds:.1f} s"
+            f"{count(self.images, 'image')}, {size_of(self.bytes)}, {self.seconds:.1f} s"
         )
 
 
@@ -74,11 +75,13 @@ def export(index: Index, path: Path, *, progress: Progress = no_progress) -> Exp
         progress: called with how many images are written and how many there are.
 
     Raises:
-        UsageError: pyarrow is not installed.
+        UsageError: the name does not end in `.parquet`, or pyarrow is not installed.
         CatalogueError: the index is damaged.
         FineTagError: the file cannot be written.
     """
     start = perf_counter()
+    if path.suffix.lower() != ".parquet":
+        raise UsageError(f"{path} does not end in .parquet; only Parquet is written")
     require_pyarrow(path)
     try:
         with replacing(path) as partial:

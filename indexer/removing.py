@@ -61,7 +61,8 @@ def delete_images(
 
     Args:
         index_dir: the index.
-        paths: of files or folders, in the catalogue folder: relative to it or absolute.
+        paths: of files or folders, in the catalogue folder: relative to it, or else to the
+            working folder, or absolute.
         ids: of images.
         database: see `build`.
         progress: told how far publishing is.
@@ -95,9 +96,7 @@ def _named(writer: Writer, paths: Sequence[str], ids: Sequence[int]) -> set[str]
             raise DataError(f"there is no image with the id {id_} in {writer.index_dir}")
         named.add(found)
     for path in paths:
-        relative = path.removeprefix(f"{writer.root}/").rstrip("/")
-        query = select(image.c.path).where(or_(image.c.path == relative, is_below(relative)))
-        some = writer.connection.scalars(query).all()
+        some = _at(writer, path.rstrip("/")) or _at(writer, _as_seen_from_here(path, writer.root))
         if not some:
             raise DataError(
                 f"there is no image {path} in {writer.index_dir}; "
@@ -105,3 +104,20 @@ def _named(writer: Writer, paths: Sequence[str], ids: Sequence[int]) -> set[str]
             )
         named.update(some)
     return named
+
+
+def _at(writer: Writer, relative: str | None) -> Sequence[str]:
+    """Return the images at, or below, a path of the catalogue folder."""
+    if relative is None:
+        return []
+    query = select(image.c.path).where(or_(image.c.path == relative, is_below(relative)))
+    return writer.connection.scalars(query).all()
+
+
+def _as_seen_from_here(path: str, root: Path) -> str | None:
+    """Return a path as it lies below `root`, as `add` would; None if it does not, or names all."""
+    # Only the folder is resolved: a link in the catalogue is named as it lies there.
+    absolute = Path(path).parent.resolve() / Path(path).name
+    if not Path(path).name or not absolute.is_relative_to(root):
+        return None
+    return absolute.relative_to(root).as_posix()

@@ -173,6 +173,10 @@ def count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def megabytes(number: int) -> str:
-    """Return `1.5 MB`."""
-    return f"{number / 1e6:,.1f} MB"
+def size_of(size: float) -> str:
+    """Return a number of bytes as `752 B`, `1.5 MiB`."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if size < 1024:
+            return f"{size:,.0f} {unit}" if unit == "B" else f"{size:,.1f} {unit}"
+        size /= 1024
+    return f"{size:,.1f} TiB"

@@ -12,9 +12,9 @@ import tempfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
 
-from finetag_model.errors import CatalogueError
+from finetag_model.errors import CatalogueError, UsageError
 from finetag_model.files import replacing
 from indexer.control import Progress, no_progress
 from indexer.database import plain_errors
@@ -23,8 +23,10 @@ from indexer.layout import CURRENT, GENERATIONS, damaged, fsync, prepare
 from indexer.manifest import FILES, IVF, MANIFEST
 from indexer.publish import publication
 from indexer.refill import refill
-from indexer.report import count, megabytes
+from indexer.report import count, size_of
 from indexer.writer import open_writer
+
+_COMPRESSED = (".tar.gz", ".tgz")
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class SnapshotReport:
 
     def as_text(self) -> str:
         """Return the report as a line for people."""
-        size = megabytes(self.bytes)
+        size = size_of(self.bytes)
         if self.restored:
             return (
                 f"{count(self.images, 'image')} restored from {self.file} ({size}) "
@@ -68,18 +70,22 @@ class SnapshotReport:
 def snapshot(index_dir: Path, file: Path, *, progress: Progress = no_progress) -> SnapshotReport:
     """Write the current generation of an index to a file; an existing one is replaced.
 
-    A name that ends in `.gz` gets a compressed file.
+    A name that ends in `.tar.gz` or `.tgz` gets a compressed file.
 
     Raises:
+        UsageError: the name has none of these ends, nor `.tar`.
         CatalogueError: there is no index, it is damaged, or the file cannot be written.
     """
+    if not file.name.lower().endswith((".tar", *_COMPRESSED)):
+        raise UsageError(f"{file} does not end in .tar, .tar.gz or .tgz; snapshots are such files")
     index = Index.open(index_dir)
     folder, number = index.folder, index.manifest.generation
     if changed := index.manifest.damaged(folder):
         raise damaged(index_dir, changed[0])
     try:
         with replacing(file) as partial:
-            with tarfile.open(partial, "w:gz" if file.suffix == ".gz" else "w") as archive:
+            mode: Literal["w:gz", "w"] = "w:gz" if file.name.lower().endswith(_COMPRESSED) else "w"
+            with tarfile.open(partial, mode) as archive:
                 names = (MANIFEST, *index.manifest.files)
                 for i, name in enumerate(names):
                     progress(i, len(names))
@@ -88,7 +94,9 @@ def snapshot(index_dir: Path, file: Path, *, progress: Progress = no_progress) -
             fsync(partial)
         size = file.stat().st_size
     except OSError as error:
-        raise CatalogueError(f"cannot write {file}: {error.strerror or error}") from None
+        raise CatalogueError(
+            f"cannot write {file}: {(error.strerror or str(error)).lower()}"
+        ) from None
     return SnapshotReport(index_dir, file, number, index.rows, size, restored=False)
 
 

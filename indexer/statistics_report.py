@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from finetag_model.console import printable
+from indexer.report import size_of
 
 _SHOWN = 20
 """Quarantined files shown to people."""
@@ -114,9 +115,9 @@ class Statistics:
             *_largest(self.duplicates),
             f"  {_counted(self.near_duplicates, 'nearly the same picture')}",
             *_largest(self.near_duplicates),
-            f"{_size(total)} on disk, {_size(self.bytes_per_image)} an image",
+            f"{size_of(total)} on disk, {size_of(self.bytes_per_image)} an image",
         ]
-        lines += _table((name, _size(size)) for name, size in self.bytes.items())
+        lines += _table((name, size_of(size)) for name, size in self.bytes.items())
         lines.append(
             f"{sum(self.failures.values()):,} files skipped, {len(self.quarantined):,} of them "
             f"quarantined; {self.excluded:,} deleted from the index"
@@ -152,14 +153,6 @@ def _largest(alike: Alike) -> list[str]:
         paths = ", ".join(printable(path) for path in shown)
         lines.append(f"    {group.images:,}: {paths}{f' and {more:,} more' if more else ''}")
     return lines
-
-
-def _size(size: float) -> str:
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if size < 1024:
-            return f"{size:,.0f} {unit}" if unit == "B" else f"{size:,.1f} {unit}"
-        size /= 1024
-    return f"{size:,.1f} TiB"
 
 
 def _table(rows: Iterable[tuple[str, str]]) -> list[str]:

@@ -104,3 +104,25 @@ def test_only_files_of_the_catalogue_can_be_added(
     with pytest.raises(DataError, match=r"not in the catalogue|cannot be read|not a file"):
         add([tmp_path / outside], index_dir, color_embedder)
     assert len(paths(index_dir)) == 5
+
+
+def test_paths_may_be_as_the_shell_completes_them(
+    index_dir: Path, catalogue: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(catalogue.parent)
+    assert delete_images(index_dir, ["catalogue/a.png"]).deleted == ("a.png",)
+    monkeypatch.chdir(catalogue / "sub")
+    assert delete_images(index_dir, ["d.png"]).deleted == ("sub/d.png",)
+    assert delete_images(index_dir, ["../c.png"]).deleted == ("c.png",)
+    for nothing in ("", ".", "..", "./"):  # what an unset variable of a script leaves
+        with pytest.raises(DataError, match="there is no image"):
+            delete_images(index_dir, [nothing])
+    monkeypatch.chdir(catalogue)
+    assert delete_images(index_dir, ["b.png"]).images == 1
+
+
+def test_a_path_below_the_catalogue_comes_before_one_of_the_working_folder(
+    index_dir: Path, catalogue: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(catalogue / "sub")
+    assert delete_images(index_dir, ["sub"]).deleted == ("sub/d.png", "sub/deeper/e.png")

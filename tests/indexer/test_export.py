@@ -140,3 +140,9 @@ def test_memory_does_not_grow_with_the_rows(
     monkeypatch.setattr(index, "images", lambda rows: most.append(len(rows)) or images(rows))
     export(index, target)
     assert max(most) == 8
+
+
+def test_another_kind_of_file_is_refused(target: Path, index: Index) -> None:
+    with pytest.raises(UsageError, match=r"index\.csv does not end in \.parquet"):
+        export(index, target.with_suffix(".csv"))
+    assert not target.with_suffix(".csv").exists()

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from finetag_model.errors import CatalogueError
+from finetag_model.errors import CatalogueError, UsageError
 from indexer import Index, build
 from indexer.building import update
 from indexer.importing import import_fields
@@ -146,6 +146,15 @@ def test_a_snapshot_that_does_not_fit_on_the_disk_leaves_the_old_one(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(tarfile, "copyfileobj", full)
-    with pytest.raises(CatalogueError, match="No space left on device"):
+    with pytest.raises(CatalogueError, match="no space left on device"):
         snapshot(index_dir, tmp_path / "s.tar")
     assert (tmp_path / "s.tar").read_bytes() == b"old"
+
+
+def test_a_snapshot_is_named_as_what_it_is(tmp_path: Path, index_dir: Path) -> None:
+    for name in ("s.zip", "s.gz", "s"):
+        with pytest.raises(UsageError, match=r"does not end in \.tar, \.tar\.gz or \.tgz"):
+            snapshot(index_dir, tmp_path / name)
+        assert not (tmp_path / name).exists()
+    assert "s.tgz (" in snapshot(index_dir, tmp_path / "s.tgz").as_text()
+    assert (tmp_path / "s.tgz").read_bytes()[:2] == b"\x1f\x8b"  # gzip

@@ -48,7 +48,7 @@ def test_an_update_needs_an_index_and_its_folder(
     assert not index_dir.exists()
     build(catalogue, index_dir, color_embedder)
     catalogue.rename(catalogue.with_name("away"))
-    with pytest.raises(DataError, match="does not exist"):
+    with pytest.raises(DataError, match=r"does not exist; if it has moved, run .*--moved-to"):
         update(index_dir, color_embedder)
     assert Index.open(index_dir).rows == 5
 
