@@ -5,6 +5,7 @@ What a search itself refuses is in `request`.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from finetag_model.console import Command
+from finetag_model.console import Command, printable
 from finetag_model.errors import ImageError, UsageError
 from retrieval.request import Crop
 from retrieval.url import is_url
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from retrieval.query import QueryImage
 
 STDIN = "-"
+_OTHER_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 _GROUPS = {
     "What to find": ("where", "like", "unlike", "crop", "weight", "each", "private_urls"),
@@ -155,6 +157,11 @@ def _query(text: str, *, private: bool) -> QueryImage:
         from retrieval.query import fetched  # noqa: PLC0415  (brings Pillow, HTTP and TLS)
 
         return fetched(text, private=private)
+    if _OTHER_URL.match(text) and not Path(text).exists():
+        raise UsageError(
+            f"{printable(text)} is an address of neither http nor https; only those are fetched, "
+            "so name a file on this machine by its path"
+        )
     return _from_stdin() if text == STDIN else Path(text)
 
 

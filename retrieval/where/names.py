@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import reprlib
 from collections.abc import Iterable
+from difflib import get_close_matches
 from typing import Protocol
 
 import numpy as np
@@ -23,6 +24,10 @@ from retrieval.where.tree import ORDERS, And, Compare, Filter, Has, Not, Or, Val
 
 _LONGEST = 60
 """Characters of a name or value that a message repeats."""
+
+
+_CLOSE = 0.7
+"""So like a known name must another be to be that one, misspelt."""
 
 
 class Columns(Protocol):
@@ -126,9 +131,20 @@ class Names:
             **(self._fields if "field" in kind else {}),
             **(self._groups if "attribute" in kind else {}),
         }
+        none_yet = "'finetag-index import' brings fields, and there are none yet"
         if not known:
-            return WhereError(what, "'finetag-index import' brings fields, and there are none yet")
-        return WhereError(what, _nearest(fold(name), known))
+            return WhereError(what, none_yet)
+        if "attribute" in kind and (meant := self._having(name)):
+            return WhereError(what, f"it is a value: write {' or '.join(meant)}")
+        key = fold(name[:_LONGEST])
+        is_misspelt = get_close_matches(key, known, n=1, cutoff=_CLOSE)
+        may_be_a_field = "field" in kind and not self._fields and not is_misspelt
+        return WhereError(what, _nearest(key, known) + f"; {none_yet}" * may_be_a_field)
+
+    def _having(self, value: str) -> list[str]:
+        """Return conditions that ask for a value, if some group has it; two are enough."""
+        names = [f"{g}={value}" for g in self._vocabulary.groups if self.is_value(g, value)]
+        return names[:2]
 
     def value(self, group: str, value: str) -> str:
         """Return a value of a group as the model spells it.

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from itertools import combinations
 
 from finetag_model.console import printable
 from indexer import Index, Mask
 from retrieval.where.evaluate import count, passing
-from retrieval.where.tree import And, Filter, Not, Or
+from retrieval.where.names import Columns
+from retrieval.where.tree import And, Compare, Filter, Not, Or
 
 _MOST = 5
 """Conditions, up to which a sentence names all of them."""
+_LOOKED_THROUGH = 1000
+"""Texts of a field, up to which a misspelt one is compared with them; that takes some 30 ms."""
 _COMPARED = 30
 """Conditions, up to which each is compared with each."""
 
@@ -26,7 +30,7 @@ def why_empty(tree: Filter | None, index: Index) -> str:
     masks = {term: passing(term, index) for term in terms}
     missing = [term for term in terms if not count(masks[term])]
     if missing:
-        return _missing(missing)
+        return _missing(missing) + _nearest_text(missing, index.columns)
     apart = _apart(masks)
     if len(apart) > _MOST:
         return f"each of the {len(apart)} conditions is found, but never all in one image"
@@ -41,6 +45,17 @@ def _missing(terms: list[Filter]) -> str:
     parts = [f"no image has {' or '.join(none)}"] * bool(none)
     parts += [f"every image has {' and '.join(every)}"] * bool(every)
     return ", and ".join(parts)
+
+
+def _nearest_text(terms: list[Filter], columns: Columns) -> str:
+    """Return what a text that no image has may have been meant as, where there is one such."""
+    match terms:
+        case [Compare(field, "=", (str(value),))]:
+            some = columns.texts(field).known
+            texts = {text.casefold(): text for text in some if len(some) <= _LOOKED_THROUGH}
+            near = get_close_matches(value.casefold(), texts, n=3)
+            return f"; nearest: {', '.join(printable(texts[key]) for key in near)}" * bool(near)
+    return ""
 
 
 def _apart(masks: dict[Filter, Mask]) -> list[Filter]:

@@ -126,6 +126,11 @@ class _Parser:
             if first.kind == "word" and constant(name) is not None and self._token.kind == "symbol":
                 advice = "write the field first, as in price>0 AND price<50"
                 raise self.fault(f"{shown(name)} on the left", advice, first)
+            head, colon, _ = first.text.partition(":")
+            if colon and first.kind == "word" and self._names.is_name(head):
+                raise PlacedError(
+                    self._text, first.start + len(head), "unknown operator ':'", "write ="
+                )
             raise self._placed(self._names.unknown(name), first)
         symbol = self._token
         if not self._is_next("symbol"):

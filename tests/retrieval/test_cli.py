@@ -300,6 +300,14 @@ def test_a_url_is_fetched_once(
     assert asked[1:] == [(url, True)]
 
 
+@pytest.mark.parametrize("address", ["ftp://shop.example/x.jpg", "file:///tmp/x.jpg"])
+def test_an_address_that_is_not_fetched_is_not_called_a_missing_file(
+    search: Search, address: str
+) -> None:
+    told = one_line(search(address), 2)
+    assert f"{address} is an address of neither http nor https" in told
+
+
 def test_a_url_of_a_private_address_is_refused(search: Search) -> None:
     assert "127.0.0.1" in one_line(search("http://127.0.0.1:8000/a.png"), 2)
 

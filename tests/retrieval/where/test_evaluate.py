@@ -219,6 +219,9 @@ def test_what_passes_in_a_small_shop(where: Any, rows: list[int]) -> None:
     ("where", "why"),
     [
         ("size=very_large", "no image has size=very_large"),
+        ("brand=Lynks", "no image has brand=Lynks; nearest: Lynx"),
+        ("brand=zebra", "no image has brand=zebra"),
+        ("brand=Lynks OR brand=Lynqs", "no image has (brand=Lynks OR brand=Lynqs)"),
         ("size=very_large AND price<1 AND price<50", "no image has size=very_large or price<1"),
         ("NOT price!=5", "every image has price!=5"),
         (

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from finetag_model.errors import UsageError
 from retrieval.where import read_where, to_json
-from tests.retrieval.where.tables import COLUMNS, VOCABULARY
+from tests.retrieval.where.tables import COLUMNS, VOCABULARY, Table
 
 
 def message_of(where: Any) -> str:
@@ -36,6 +36,14 @@ def message_of(where: Any) -> str:
         ),
         (0, "prise<5", "unknown attribute or field 'prise'; nearest: price"),
         (0, "wing_colour", "unknown attribute or field 'wing_colour'"),
+        (0, "grey", "unknown attribute or field 'grey'; it is a value: write wing_color=grey"),
+        (4, "NOT very small", "unknown attribute or field 'very small'; nearest: "),
+        (
+            4,
+            "NOT Very Large",
+            "unknown attribute or field 'Very Large'; it is a value: write size=Very",
+        ),
+        (4, "size:small", "unknown operator ':'; write ="),
         (10, "wing_color", "'wing_color' is compared with nothing; write wing_color=…"),
         (11, "wing_color=gray", "wing_color has no value 'gray'; nearest: grey"),
         (16, "wing_color=grey,bleu", "wing_color has no value 'bleu'; nearest: blue"),
@@ -183,3 +191,8 @@ def attempt(where: Any) -> tuple[Any, str]:
         return read_where(where, VOCABULARY, COLUMNS), ""
     except UsageError as error:
         return None, str(error)
+
+
+def test_a_field_that_cannot_be_known_yet_says_how_fields_come() -> None:
+    with pytest.raises(UsageError, match=r"nearest: .*; 'finetag-index import' brings fields"):
+        read_where("price<5", VOCABULARY, Table([], ()))
