@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from finetag_model.console import Command, model_option
+from finetag_model.console import Command, model_option, version_option
 from finetag_model.errors import UsageError
 from finetag_model.files import plain_write_errors, replacing
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     help="The PNG to write.",
 )
 @model_option
+@version_option
 def main(image: Path, attributes: tuple[str, ...], output: Path, model: Path | None) -> None:
     """Show where in IMAGE the score of an attribute comes from, and print its probability.
 

@@ -33,6 +33,7 @@ runtime_option = click.option(
     show_default=True,
     help="What runs the network: auto takes torch where there is a GPU, else onnx.",
 )
+version_option = click.version_option(package_name="finetag", message="finetag %(version)s")
 data_option = click.option(
     "--data",
     type=click.Path(path_type=Path),

@@ -10,7 +10,13 @@ from pathlib import Path
 
 import click
 
-from finetag_model.console import FINISHED_BUT_SKIPPED, Group, model_option, runtime_option
+from finetag_model.console import (
+    FINISHED_BUT_SKIPPED,
+    Group,
+    model_option,
+    runtime_option,
+    version_option,
+)
 from finetag_model.embedder import Runtime, load_embedder
 from indexer import cli_care
 from indexer.cli_options import (
@@ -27,8 +33,60 @@ from indexer.cli_options import (
 )
 from indexer.locate import find_index, index_to_build
 
+EPILOG = """\b
+Examples:
+  finetag-index build catalog/
+      index a folder; again after it has changed, or after a stop, to go on
+  finetag-index update
+      the same, from anywhere below the folder that holds .finetag
+  finetag-index import prices.csv
+      fields to filter by: a table with the columns path, price, brand, ...
+  finetag-index delete old/ summer.jpg
+      of a folder and a file; their files stay, and updates pass over them
+  finetag-index stats --json | jq .images
+      every command prints one JSON object if asked to
+  finetag-index verify --files && finetag-index snapshot backup.tar.gz
+      see that all is whole, then keep it in one file
 
-@click.group(cls=Group)
+\b
+Exit codes:
+  0         done
+  1         an error, in one line; or damage, from verify and repair
+  2         wrong usage
+  3         done, but some files or cells were left out, each with its reason
+  130, 143  stopped by Ctrl-C, by SIGTERM; the same command goes on from there
+
+\b
+Environment:
+  FINETAG_INDEX     the index, where --index does not name one
+  FINETAG_DATABASE  the PostgreSQL database that new indexes go to
+"""
+
+_SECTIONS = {
+    "Keeping it up to date": ("build", "update", "add", "delete", "import"),
+    "Looking after it": ("stats", "verify", "repair", "compact"),
+    "Taking it elsewhere": ("snapshot", "restore", "export"),
+}
+
+
+class IndexGroup(Group):
+    """A group whose help shows its commands by what they are for."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands, section by section."""
+        width = max(map(len, self.commands))
+        for heading, names in _SECTIONS.items():
+            with formatter.section(heading):
+                formatter.write_dl(
+                    [
+                        (name.ljust(width), self.commands[name].get_short_help_str(limit=60))
+                        for name in names
+                    ]
+                )
+
+
+@click.group(cls=IndexGroup, epilog=EPILOG)
+@version_option
 def main() -> None:
     """Make a folder of images searchable, and keep it so.
 

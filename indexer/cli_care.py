@@ -21,6 +21,13 @@ from indexer.cli_options import (
 from indexer.locate import find_index, index_to_build
 from indexer.progress import shown
 
+IMPORT_EPILOG = """\b
+Example:
+  path,price,brand,underparts_color
+  spring/wren.jpg,12.50,Lynx,grey|white
+      is found by finetag-search --attr "price<20 AND brand=lynx"
+"""
+
 
 @click.command("delete")
 @click.argument("paths", nargs=-1)
@@ -50,7 +57,7 @@ def delete_command(
     print_report(report, as_json)
 
 
-@click.command("import")
+@click.command("import", epilog=IMPORT_EPILOG)
 @click.argument("file", type=PathArgument)
 @click.option(
     "--key",
@@ -65,10 +72,10 @@ def import_command(
 ) -> None:
     """Take metadata from a table.
 
-    FILE is .csv, .jsonl or .parquet, with a column `path` (or `id`), and others for price, brand,
-    title, own attributes. A column named like an attribute (underparts_color) outranks what
-    the network predicts; several values stand between '|'. Exits with 3 if it finished but left
-    out some cells.
+    FILE is .csv, .tsv, .jsonl or .parquet, with a column `path` (or `id`), and others for price,
+    brand, title, own attributes. A column named like an attribute (underparts_color) outranks
+    what the network predicts; several values stand between '|'. An empty cell takes away what an
+    earlier import said. Exits with 3 if it finished but left out some cells.
     """
     from indexer.importing import import_fields  # noqa: PLC0415
 
@@ -106,7 +113,10 @@ def verify_command(
 @database_option
 @json_option
 def compact_command(index_dir: Path | None, database: str | None, as_json: bool) -> None:
-    """Give back the space of what was deleted."""
+    """Give back the space of what was deleted.
+
+    It also drops what a stopped build would go on from.
+    """
     from indexer.compacting import compact  # noqa: PLC0415
 
     with shown("compacting") as progress:
@@ -137,7 +147,8 @@ def stats_command(index_dir: Path | None, database: str | None, as_json: bool) -
 def snapshot_command(file: Path, index_dir: Path | None, as_json: bool) -> None:
     """Write the index as one FILE.
 
-    A .tar or .tar.gz; the index goes on serving meanwhile.
+    A .tar, .tar.gz or .tgz; one that is there is replaced. It holds everything but the images. The
+    index goes on serving meanwhile.
     """
     from indexer.snapshot import snapshot  # noqa: PLC0415
 
@@ -164,9 +175,10 @@ def restore_command(
     database: str | None,
     as_json: bool,
 ) -> None:
-    """Make the index what a snapshot says.
+    """Make an index of a snapshot.
 
-    In one step: until then it serves what it served before.
+    Or take an existing index back to what it was then, in one step: until then it serves what it
+    served before.
     """
     from indexer.snapshot import restore  # noqa: PLC0415
 
@@ -181,9 +193,10 @@ def restore_command(
 @existing_index_option
 @json_option
 def export_command(file: Path, index_dir: Path | None, as_json: bool) -> None:
-    """Write the images as a Parquet FILE.
+    """Write the rows as one Parquet file.
 
-    A row for each, with its scores, its visual vector and its metadata.
+    FILE ends in .parquet and gets a row for each image, with its scores, its visual vector and
+    its metadata, for pandas, DuckDB and other programs.
     """
     from indexer.export import export  # noqa: PLC0415
     from indexer.index import Index  # noqa: PLC0415

@@ -25,7 +25,16 @@ from indexer.control import Progress, no_progress
 from indexer.database import connected, plain_errors
 from indexer.generation import write_files
 from indexer.index import Index
-from indexer.layout import DATABASE, GENERATIONS, REPAIR, SEAL, Pointer, generation_dir, is_index
+from indexer.layout import (
+    BUILD,
+    DATABASE,
+    GENERATIONS,
+    REPAIR,
+    SEAL,
+    Pointer,
+    generation_dir,
+    is_index,
+)
 from indexer.lock import writer_lock
 from indexer.manifest import MANIFEST, STATE, Checksum, Manifest, model_fields
 from indexer.report import count, first_of
@@ -102,7 +111,7 @@ def verify(
         CatalogueError: there is no index, or another command is changing it.
     """
     if not is_index(index_dir):
-        raise CatalogueError(f"there is no index in {index_dir}")
+        raise CatalogueError(f"there is no index in {index_dir}; make one with '{BUILD}'")
     with plain_errors(index_dir), writer_lock(index_dir):
         found = Verification(index_dir)
         manifest = _check_files(found)

@@ -262,5 +262,6 @@ def check_model(index: Index, model: ModelInfo) -> None:
         raise CatalogueError(
             f"the index was built with the model {made_with.name} "
             f"({made_with.digest[:12]}), not with {model.name} ({model.digest[:12]}): "
-            "build it again, or name the other checkpoint with --model"
+            "name the other checkpoint with --model, or build it again with 'finetag-index update "
+            "--reembed'"
         )

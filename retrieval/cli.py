@@ -13,6 +13,7 @@ from finetag_model.console import (
     model_option,
     printable,
     runtime_option,
+    version_option,
 )
 from finetag_model.embedder import Runtime
 from finetag_model.errors import ImageError
@@ -160,6 +161,7 @@ An image without a price passes no comparison of it, but every NOT of one.
 )
 @model_option
 @runtime_option
+@version_option
 def main(
     *,
     query: tuple[str, ...],

@@ -7,6 +7,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -377,3 +378,17 @@ def test_help_waits_for_nothing_slow() -> None:
     assert all(f"Usage: -c {name} " in done.stdout for name in cli.main.commands)
     imported = set(json.loads(done.stderr))
     assert not imported & {"torch", "onnxruntime", "faiss", "PIL", "sqlalchemy", "pyarrow"}
+
+
+def test_the_help_has_each_command_under_what_it_is_for() -> None:
+    lines = CliRunner().invoke(cli.main, ["--help"]).stdout.splitlines()
+    first = [line.split()[0] for line in lines if line.startswith("  ") and line[2:3].strip()]
+    assert {name: first.count(name) for name in cli.main.commands} == dict.fromkeys(
+        cli.main.commands, 1
+    )
+    assert lines.index("Looking after it:") < lines.index("  Examples:")
+
+
+def test_the_version_is_told() -> None:
+    told = CliRunner().invoke(cli.main, ["--version"]).stdout
+    assert told == f"finetag {version('finetag')}\n"

@@ -208,7 +208,7 @@ def test_another_model_is_refused_before_it_embeds(
 ) -> None:
     other = type(color_embedder)(digest="d1" * 32)
     catalog = Catalog(Index.open(index_dir), embedder=other)
-    with pytest.raises(CatalogueError, match=r"c0c0c0.*d1d1d1.*build it again.*--model"):
+    with pytest.raises(CatalogueError, match=r"c0c0c0.*d1d1d1.*--model.*--reembed"):
         catalog.search(root / "red" / "red_red.png")
     assert other.embedded == 0
     assert catalog.search(where="upper=red").hits  # needs no model
