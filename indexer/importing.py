@@ -8,22 +8,21 @@ indexed yet waits for it.
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Table, Text, cast, exists, select
 
-from finetag_model.console import printable
-from finetag_model.errors import DataError, UsageError
-from finetag_model.vocabulary import Vocabulary
+from finetag_model.errors import CatalogueError, DataError, UsageError
+from finetag_model.vocabulary import Vocabulary, fold
 from indexer.control import Progress, no_progress
+from indexer.import_report import KEPT, ImportReport
+from indexer.index import Index
 from indexer.manifest import model_of
 from indexer.publish import publication
-from indexer.report import count, first_of
 from indexer.schema import described, image
 from indexer.schema import field as field_table
 from indexer.tables import KEYS, Cell, read_table
@@ -32,65 +31,6 @@ from indexer.writer import Writer, open_writer
 SEPARATOR = "|"
 """Between the values of one group in one cell."""
 _AT_ONCE = 500
-_KEPT, _TOLD = 20, 3
-"""Of the paths that are not indexed yet: how many are in the report, and in its text."""
-
-
-@dataclass
-class ImportReport:
-    """What an import did.
-
-    Attributes:
-        file: the table.
-        index: the index folder.
-        generation: the number of the generation that is current now.
-        published: whether the import made that generation; not so if nothing had changed.
-        rows: how many rows the table has.
-        images: how many of them are about an image of the index.
-        waiting: how many are about a path that is not indexed yet, and are kept for it.
-        waiting_paths: the first 20 of these paths, relative to the catalogue folder.
-        fields: columns taken as fields.
-        attributes: columns taken as groups of attributes.
-        remarks: columns that were hardly meant as what they were taken as, each with the reason.
-        problems: cells and rows that were left out, each with place and reason.
-    """
-
-    file: Path
-    index: Path
-    generation: int = 0
-    published: bool = False
-    rows: int = 0
-    images: int = 0
-    waiting: int = 0
-    waiting_paths: list[str] = field(default_factory=list)
-    fields: list[str] = field(default_factory=list)
-    attributes: list[str] = field(default_factory=list)
-    remarks: list[str] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the report as JSON takes it; the keys are the names of the attributes."""
-        return {**vars(self), "file": str(self.file), "index": str(self.index)}
-
-    def as_text(self) -> str:
-        """Return the report as lines for people; at most 20 problems are listed."""
-        lines = [
-            f"{count(self.rows, 'row')} of {printable(str(self.file))}: "
-            f"{self.images:,} about images of the index, {self.waiting:,} not indexed yet",
-            f"  fields: {', '.join(map(printable, self.fields)) or 'none'}",
-            f"  attributes, which outrank predicted ones: {', '.join(self.attributes) or 'none'}",
-            f"  generation {self.generation}"
-            f"{'' if self.published else ', as before: nothing has changed'}",
-        ]
-        if self.waiting:
-            more = ", …" if self.waiting > _TOLD else ""
-            told = ", ".join(map(printable, self.waiting_paths[:_TOLD]))
-            lines.insert(1, f"  not indexed yet: {told}{more}")
-        lines += [f"  {printable(remark)}" for remark in self.remarks]
-        if self.problems:
-            lines.append(f"{count(len(self.problems), 'problem')}:")
-            lines += first_of([printable(problem) for problem in self.problems])
-        return "\n".join(lines)
 
 
 def import_fields(
@@ -124,7 +64,7 @@ def import_fields(
         if writer.model is None:
             raise DataError(f"the index {index_dir} holds no image yet; run 'finetag-index build'")
         model = model_of(writer.model)
-        rows = _Import(writer, model.vocabulary, key, report)
+        rows = _Import(writer, model.vocabulary, _known_fields(index_dir), key, report)
         with rows.table():
             _prepare(rows, progress)
             if rows.changes_images:
@@ -136,6 +76,15 @@ def import_fields(
                     rows.write(connection)
         report.generation = writer.generation or 0
     return report
+
+
+def _known_fields(index_dir: Path) -> tuple[str, ...]:
+    """Return the fields of the current generation; none if it cannot be read."""
+    try:
+        with Index.open(index_dir) as index:
+            return index.columns.names
+    except CatalogueError:
+        return ()
 
 
 def _prepare(rows: _Import, progress: Progress) -> None:
@@ -155,7 +104,12 @@ class _Import:
     """
 
     def __init__(
-        self, writer: Writer, vocabulary: Vocabulary, key: str | None, report: ImportReport
+        self,
+        writer: Writer,
+        vocabulary: Vocabulary,
+        fields: Iterable[str],
+        key: str | None,
+        report: ImportReport,
     ) -> None:
         self.report = report
         self.changes = self.changes_images = False
@@ -164,6 +118,8 @@ class _Import:
         self._key = key
         self._column = ""
         self._groups: dict[str, str | None] = {}
+        # Filters take a name however it is written, so there is one field for all that are alike.
+        self._fields = {fold(name): name for name in fields} | {name: name for name in fields}
 
     def take(self, block: list[tuple[str, Mapping[str, Cell]]]) -> None:
         """Merge some rows of the table with what is known of their images."""
@@ -192,7 +148,7 @@ class _Import:
             is_image = key in paths
             self.report.images += is_image
             self.report.waiting += not is_image
-            if not is_image and self.report.waiting <= _KEPT:
+            if not is_image and self.report.waiting <= KEPT:
                 self.report.waiting_paths.append(path)
             before = said.get(path, known.get(path, {}))
             after = self._merged(before, row, where)
@@ -257,7 +213,7 @@ class _Import:
             if column == self._column:
                 continue
             group = self._group(column)
-            name = column if group is None else group
+            name = self._field(column) if group is None else group
             value = cell if group is None else self._values(group, cell, where)
             if value is None or value == "":
                 after.pop(name, None)
@@ -272,12 +228,18 @@ class _Import:
                 position = self._vocabulary.group(column)[0]
             except UsageError:
                 self._groups[column] = None
-                self.report.fields.append(column)
+                self.report.fields.append(self._field(column))
             else:
                 group = self._vocabulary.names[position].partition("=")[0]
                 self._groups[column] = group
                 self.report.attributes.append(group)
         return self._groups[column]
+
+    def _field(self, column: str) -> str:
+        """Return the field that a column is of: one that there is, if only its spelling differs."""
+        if column in self._fields:
+            return self._fields[column]
+        return self._fields.setdefault(fold(column), column)
 
     def _values(self, group: str, cell: Cell, where: str) -> list[str] | None:
         """Return a group's values as the model names them; None if nothing is said."""

@@ -226,3 +226,14 @@ def test_paths_that_are_not_indexed_yet_are_named(tmp_path: Path, index_dir: Pat
     report = import_fields(write(tmp_path, "t.csv", rows), index_dir)
     assert (report.images, report.waiting, report.waiting_paths) == (2, 30, names[:20])
     assert f"  not indexed yet: {', '.join(names[:3])}, …\n" in report.as_text()
+
+
+def test_a_field_keeps_its_name_however_a_later_table_spells_it(
+    tmp_path: Path, index_dir: Path
+) -> None:
+    import_fields(write(tmp_path, "t.csv", [{"path": "a.png", "Brand Name": "Lynx"}]), index_dir)
+    table = write(tmp_path, "u.csv", [{"path": "a.png", "brand_name": "Ibis", "Price": 3}])
+    assert import_fields(table, index_dir).fields == ["Brand Name", "Price"]
+    assert fields(index_dir) == {"a.png": {"Brand Name": "Ibis", "Price": 3}}
+    import_fields(write(tmp_path, "v.csv", [{"path": "a.png", "BRAND NAME": ""}]), index_dir)
+    assert fields(index_dir) == {"a.png": {"Price": 3}}
