@@ -28,6 +28,8 @@ from indexer.schema import field as field_table
 from indexer.tables import KEYS, Cell, read_table
 from indexer.writer import Writer, open_writer
 
+__all__ = ["SEPARATOR", "ImportReport", "import_fields"]
+
 SEPARATOR = "|"
 """Between the values of one group in one cell."""
 _AT_ONCE = 500

@@ -1,7 +1,8 @@
 """How an answer looks in a terminal and in a pipe: the same words, boxed on a terminal only.
 
-Names and numbers are never cut: a pipe gets lines as long as they must be, and so does a
-terminal too narrow for the table. The page for a browser is in `gallery`.
+Names and numbers are never cut: headings are folded where a terminal is narrow, a pipe gets lines
+as long as they must be, and so does a terminal too narrow for the table. The page for a browser
+is in `gallery`.
 """
 
 from __future__ import annotations
@@ -28,6 +29,9 @@ MOST_TELLING = 5
 
 _UNBOUNDED = 100_000
 
+_FOLDS = {"plain": "", "boxed": "=", "narrow": "=_ "}
+"""By the form of a table, the characters of a heading for which a new line begins."""
+
 Thumbnail = Callable[[Path], RenderableType]
 
 
@@ -47,7 +51,7 @@ def print_answer(
         thumbnail: makes a small picture of a file, if they are to be shown.
     """
     if answer.hits:
-        _print_table(lambda boxed: _hits(answer, fields, thumbnail, boxed=boxed), answer, console)
+        _print_table(lambda form: _hits(answer, fields, thumbnail, form), answer, console)
     below = [_explanations(answer.hits)] if any(hit.explanation for hit in answer.hits) else []
     below += [_facets(answer.facets)] if answer.facets else []
     for table in below:
@@ -104,11 +108,12 @@ def number_of(value: float) -> str:
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
-def _print_table(make: Callable[[bool], Table], answer: Answer, console: Console) -> None:
-    table = make(True)
+def _print_table(make: Callable[[str], Table], answer: Answer, console: Console) -> None:
     width = console.width
-    if not (console.is_terminal and _narrowest(answer, table, console) <= width):
-        table = make(False)
+    tables = map(make, ("boxed", "narrow") if console.is_terminal else ())
+    table = next((each for each in tables if _narrowest(answer, each, console) <= width), None)
+    if table is None:
+        table = make("plain")
         console.width = _natural(table, console)
     console.print(table)
     console.width = width
@@ -122,9 +127,7 @@ def _print_below(table: Table, console: Console) -> None:
     console.width = width
 
 
-def _hits(
-    answer: Answer, fields: Sequence[str], thumbnail: Thumbnail | None, *, boxed: bool
-) -> Table:
+def _hits(answer: Answer, fields: Sequence[str], thumbnail: Thumbnail | None, form: str) -> Table:
     hits = answer.hits
     columns: list[tuple[str, Callable[[Hit], str]]] = []
     if shows_score(answer):
@@ -140,14 +143,14 @@ def _hits(
         columns.append(
             ("alike", lambda hit: f"+{hit.near_duplicates:,}" if hit.near_duplicates else "")
         )
-    table = Table(box=SIMPLE_HEAD if boxed else None, pad_edge=False, header_style="bold")
+    box = None if form == "plain" else SIMPLE_HEAD
+    table = Table(box=box, pad_edge=False, header_style="bold")
     table.add_column("#", justify="right", no_wrap=True)
     if thumbnail:
         table.add_column("")
     table.add_column("image", overflow="fold")
     for name, _ in columns:
-        heading = printable(name)
-        heading = heading.replace("=", "\n") if boxed else heading
+        heading = "".join("\n" if c in _FOLDS[form] else c for c in printable(name))
         table.add_column(Text(heading), justify="right", no_wrap=True)
     table.add_column("id", justify="right", no_wrap=True)
     for hit in hits:

@@ -96,6 +96,21 @@ def test_a_terminal_too_narrow_for_the_table_gets_plain_lines() -> None:
     assert narrow == printed(answer_of(*NAMES, where=where), terminal=False, width=50)
 
 
+def test_headings_are_folded_before_the_table_is_given_up() -> None:
+    answer = answer_of(NAMES[0], where=("underparts_color=grey", "wing_pattern=solid"))
+    wide, narrow = (printed(answer, terminal=True, width=width) for width in (100, 72))
+    assert [line.split() for line in wide[1:3]] == [
+        ["underparts_color", "wing_pattern"],
+        ["#", "image", "similarity", "grey", "solid", "id"],
+    ]
+    assert [line.split() for line in narrow[1:4]] == [
+        ["underparts", "wing"],
+        ["color", "pattern"],
+        ["#", "image", "similarity", "grey", "solid", "id"],
+    ]
+    assert all(len(line) <= 72 for line in narrow[:-1])
+
+
 def test_without_a_query_image_there_is_no_similarity() -> None:
     heading, *_ = printed(answer_of(*NAMES, similar=False), terminal=False, width=80)
     assert heading.split() == ["#", "image", "size=small", "id"]
