@@ -139,5 +139,7 @@ def _fail_unexpectedly(error: Exception) -> None:
 
 
 def _fail(message: str, exit_code: int) -> None:
-    click.echo(f"error: {message}", err=True)
+    """End with a message; what a file name in it may hold to break the line is escaped."""
+    lines = message.split("\n  ")  # further lines are indented, such as those into a filter
+    click.echo("error: " + "\n  ".join(map(printable, lines)), err=True)
     sys.exit(exit_code)

@@ -6,8 +6,10 @@ What hits shall look like is known by now; pictures are the business of `catalog
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from finetag_model.errors import UsageError
 from indexer import Index, Plan, Selection
@@ -163,10 +165,11 @@ class Search:
         vocabulary = index.manifest.vocabulary
         positions = named_positions(self._tree, vocabulary)
         scores = {vocabulary.names[at]: index.scores(at)[rows] / 255 for at in positions}
+        ranked = _cosines(page.ranking.scores)
         alike: Sequence[float | None] = [None] * len(rows)
         if target is not None:
             whole = request.weight == 1
-            looks = page.ranking.scores if whole else index.similarities(target.vector, rows)
+            looks = ranked if whole else _cosines(index.similarities(target.vector, rows))
             alike = looks.tolist()
         explanations: Sequence[Explanation | None] = [None] * len(rows)
         if request.explain:
@@ -184,7 +187,7 @@ class Search:
                 id=record.id,
                 path=record.absolute,
                 name=record.path,
-                score=float(page.ranking.scores[i]),
+                score=float(ranked[i]),
                 similarity=alike[i],
                 attributes={name: float(values[i]) for name, values in scores.items()},
                 width=record.width,
@@ -239,3 +242,9 @@ class Search:
         if request.cursor is not None:
             return "the page before was the last one"
         return f"no image has a score of {request.min_score:g} or more"
+
+
+def _cosines(scores: NDArray[Any]) -> NDArray[np.float64]:
+    """Return scores without what rounding has added beyond 1: no score means more than that."""
+    cut: NDArray[np.float64] = np.clip(scores, -1, 1, dtype=np.float64)
+    return cut

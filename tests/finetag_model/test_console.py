@@ -169,3 +169,8 @@ def test_help_has_a_short_name(grouped: bool) -> None:
     work = Command("work", help="Work well.")
     command, arguments = (Group(commands=[work]), ["work", "-h"]) if grouped else (work, ["-h"])
     assert "Work well." in CliRunner().invoke(command, arguments).stdout
+
+
+def test_a_file_name_in_a_message_breaks_no_line_and_commands_no_terminal() -> None:
+    result = run(DataError("a\nb\x1b[2J.txt is not as it must be\n  NOT so\n      ^"))
+    assert result.stderr == ("error: a\\nb\\x1b[2J.txt is not as it must be\n  NOT so\n      ^\n")

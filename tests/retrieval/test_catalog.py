@@ -353,3 +353,10 @@ def test_an_empty_answer_names_the_conditions_that_never_meet(shop: Catalog) -> 
     assert answer.reason == (
         "price<50 (1 image) and lower=grey (1 image) are found, but never in one image"
     )
+
+
+def test_no_image_is_more_alike_than_itself(catalog: Catalog) -> None:
+    for id_, each in enumerate(catalog.index.images(range(catalog.index.rows)), start=1):
+        assert each.id == id_
+        (hit,) = catalog.search(each.absolute, limit=1).hits
+        assert 0.999 < hit.score == hit.similarity <= 1
