@@ -57,7 +57,7 @@ class RepairReport:
         """Return the report as lines for people."""
         if not self.done:
             return self.before.as_text()
-        return "\n".join([self.before.as_text(), *self.done, self.after.as_text()])
+        return "\n".join([self.before.as_text(advise=False), *self.done, self.after.as_text()])
 
 
 def repair(

@@ -75,16 +75,18 @@ class Verification:
         """Return the findings as JSON takes it; the keys are the names of the attributes."""
         return {**vars(self), "index": str(self.index), "whole": self.is_whole}
 
-    def as_text(self) -> str:
-        """Return the findings as lines for people."""
+    def as_text(self, *, advise: bool = True) -> str:
+        """Return the findings as lines for people, with or without what to do about them."""
         where = printable(str(self.index))
-        lines = [f"{where}: generation {self.generation}, {count(self.images, 'image')}"]
+        number = "no generation" if self.generation is None else f"generation {self.generation}"
+        lines = [f"{where}: {number}, {count(self.images, 'image')}"]
         wrong = [*self.database, *self.files]
         if not wrong:
             lines.append("  every file and every row is as it was written")
         lines += first_of([printable(each) for each in wrong])
-        if wrong:
-            lines.append(f"mend it with '{REPAIR}'")
+        if wrong and advise:
+            begun = f"; if it was never finished, run '{BUILD}'" * (self.generation is None)
+            lines.append(f"mend it with '{REPAIR}'{begun}")
         if self.catalogue:
             lines.append(f"{count(len(self.catalogue), 'image file')} not as indexed:")
             lines += first_of([printable(each) for each in self.catalogue])

@@ -180,9 +180,17 @@ def test_damage_is_named_and_mended(built: Run) -> None:
     assert "mend it with 'finetag-index repair'" in said
     assert report(built, "verify", code=1)["whole"] is False
     said = words(built, "repair")
+    assert "mend it" not in said
     assert "generation 2 was written from the database" in said
     assert said.endswith("every file and every row is as it was written\n")
     assert report(built, "verify")["whole"] is True
+
+
+def test_an_index_that_was_never_finished_is_not_sent_to_repair_alone(built: Run) -> None:
+    Path(".finetag/current").unlink()
+    said = words(built, "verify", code=1)
+    assert ": no generation, 0 images\n" in said
+    assert said.endswith("; if it was never finished, run 'finetag-index build CATALOGUE'\n")
 
 
 def test_where_both_copies_are_damaged_the_images_are_embedded_again(built: Run) -> None:
