@@ -17,6 +17,7 @@ from finetag_model.console import (
 )
 from finetag_model.embedder import Runtime
 from finetag_model.errors import ImageError
+from retrieval.answer import Answer
 from retrieval.catalog import Catalog
 from retrieval.cli_options import (
     SearchCommand,
@@ -29,6 +30,7 @@ from retrieval.cli_options import (
 from retrieval.listing import Thumbnail, print_answer, print_attributes
 from retrieval.output import Form, print_each, print_json, print_lines
 from retrieval.ranking import sort_field
+from retrieval.where import named_fields, read_where
 
 EPILOG = """\b
 Examples:
@@ -253,8 +255,7 @@ def main(
         made = write_heatmaps(heatmap, catalog, answer, images, crop=area, model=model)
         remarks.append(str(made))
     if form == "table":
-        fields = [] if sort is None else [sort_field(catalog.index, sort)[0]]
-        print_answer(answer, console, fields=fields, thumbnail=pictures)
+        print_answer(answer, console, fields=_asked_for(catalog, answer, sort), thumbnail=pictures)
     elif form == "json":
         asked = names[0] if len(names) == 1 else names or None
         print_json({"query": asked, "like": like, "unlike": unlike, **answer.as_dict()})
@@ -262,6 +263,15 @@ def main(
         print_lines(answer, form, null=null)
     for remark in remarks:
         click.echo(remark, err=True)
+
+
+def _asked_for(catalog: Catalog, answer: Answer, sort: str | None) -> list[str]:
+    """Return the imported fields that the filter and the order go by."""
+    index = catalog.index
+    where = [answer.filter] if answer.filter else []
+    tree = read_where(where, index.manifest.vocabulary, index.columns)
+    ordered = [] if sort is None else [sort_field(index, sort)[0]]
+    return list(dict.fromkeys([*ordered, *named_fields(tree)]))
 
 
 def _thumbnails(console: Console) -> Thumbnail | None:

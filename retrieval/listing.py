@@ -171,6 +171,8 @@ def _probability_of(name: str) -> Callable[[Hit], str]:
 def _field_of(name: str) -> Callable[[Hit], str]:
     def value_of(hit: Hit) -> str:
         value = hit.fields.get(name)
+        if isinstance(value, list):
+            return ", ".join(value)
         if isinstance(value, bool) or not isinstance(value, int | float):
             return "" if value is None else str(value)
         return number_of(value)

@@ -54,9 +54,14 @@ def read_pixels(image: QueryImage, size: int, crop: Crop | None = None) -> NDArr
         ImageError: the image cannot be read or fetched.
         UsageError: the crop is not inside the picture, or the URL must not be fetched.
     """
-    if crop is None:
-        return to_pixels(load_rgb(as_source(image), at_least=size), size)
-    return to_pixels(cropped(load_rgb(as_source(image)), crop), size)
+    try:
+        if crop is None:
+            return to_pixels(load_rgb(as_source(image), at_least=size), size)
+        return to_pixels(cropped(load_rgb(as_source(image)), crop), size)
+    except ImageError as error:
+        if not isinstance(image, Fetched):
+            raise
+        raise ImageError(str(error).replace("the image", image.name, 1)) from None
 
 
 def cropped(picture: Image.Image, crop: Crop) -> Image.Image:

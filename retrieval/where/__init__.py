@@ -7,7 +7,7 @@ from retrieval.where.build import Attr, Field
 from retrieval.where.evaluate import passing, select
 from retrieval.where.json_form import to_json
 from retrieval.where.names import Names
-from retrieval.where.ranking import log_probability, named_positions
+from retrieval.where.ranking import log_probability, named_fields, named_positions
 from retrieval.where.reading import Where, read_where
 from retrieval.where.reasons import why_empty
 from retrieval.where.tree import Filter
@@ -19,6 +19,7 @@ __all__ = [
     "Names",
     "Where",
     "log_probability",
+    "named_fields",
     "named_positions",
     "passing",
     "read_where",

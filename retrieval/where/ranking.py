@@ -27,6 +27,11 @@ def named_positions(tree: Filter | None, vocabulary: Vocabulary) -> tuple[int, .
     return tuple(dict.fromkeys(vocabulary.position(name) for name in names))
 
 
+def named_fields(tree: Filter | None) -> tuple[str, ...]:
+    """Return the fields that a filter compares, denied or not, in the order they are named."""
+    return () if tree is None else tuple(dict.fromkeys(_fields(tree)))
+
+
 def log_probability(tree: Filter, index: Index, rows: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return the logarithm of how probable rows have the attributes that a filter asks for.
 
@@ -51,6 +56,17 @@ def _names(tree: Filter) -> Iterator[str]:
         case And(terms) | Or(terms):
             for term in terms:
                 yield from _names(term)
+
+
+def _fields(tree: Filter) -> Iterator[str]:
+    match tree:
+        case Compare(field):
+            yield field
+        case Not(term):
+            yield from _fields(term)
+        case And(terms) | Or(terms):
+            for term in terms:
+                yield from _fields(term)
 
 
 def _log(

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -20,6 +21,7 @@ from finetag_model.errors import CatalogueError, ImageError, UsageError
 from indexer import Index, build
 from indexer.importing import import_fields
 from retrieval import Attr, Catalog, Field
+from retrieval.cli import main
 from tests.image_files import ADOBE_RGB, rgb_profile, tagged
 
 COLORS = ("red", "green", "blue", "grey", "white")
@@ -360,3 +362,16 @@ def test_no_image_is_more_alike_than_itself(catalog: Catalog) -> None:
         assert each.id == id_
         (hit,) = catalog.search(each.absolute, limit=1).hits
         assert 0.999 < hit.score == hit.similarity <= 1
+
+
+def test_the_table_shows_the_fields_that_are_asked_for(shop: Catalog, tmp_path: Path) -> None:
+    def heading(*arguments: str) -> list[str]:
+        result = CliRunner().invoke(main, ["--index", str(tmp_path / "index"), *arguments])
+        return result.stdout.splitlines()[0].split()
+
+    assert heading("--attr", "NOT price<5 AND (upper=red OR brand=ibis)", "--limit", "1") == [
+        *("#", "image", "upper=red", "price", "brand", "id"),
+    ]
+    assert heading("--attr", "price>0 AND brand~*", "--sort", "brand")[2:4] == ["brand", "price"]
+    assert "price" not in heading("--attr", "upper=red")
+    assert shop.search(where="price>0").total == 2

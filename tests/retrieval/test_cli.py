@@ -300,6 +300,14 @@ def test_a_url_is_fetched_once(
     assert asked[1:] == [(url, True)]
 
 
+def test_a_url_that_holds_no_image_is_named(
+    search: Search, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("retrieval.fetch.fetch", lambda _url, private: b"<html>")
+    told = one_line(search("https://example.org/a?key=secret"), 1)
+    assert told.startswith("error: https://example.org/a is not an image in a known format")
+
+
 @pytest.mark.parametrize("address", ["ftp://shop.example/x.jpg", "file:///tmp/x.jpg"])
 def test_an_address_that_is_not_fetched_is_not_called_a_missing_file(
     search: Search, address: str

@@ -145,17 +145,24 @@ def rows_of(lines: list[str]) -> list[list[str]]:
 
 def test_columns_are_there_as_they_are_needed() -> None:
     answer = with_hits(
-        answer_of("a.png"), score=0.5, group="Lynx", grouped=1234, fields={"price": 12.5}
+        answer_of("a.png"),
+        score=0.5,
+        group="Lynx",
+        grouped=1234,
+        fields={"price": 12.5, "tags": ["new", "sale"]},
     )
     file = io.StringIO()
     console = Console(file=file, width=200)
-    print_answer(answer, console, fields=["price", "brand"])
+    print_answer(answer, console, fields=["price", "brand", "tags"])
     heading, row, *_ = file.getvalue().splitlines()
     assert heading.split() == [
         *("#", "image", "score", "similarity", "size=small"),
-        *("price", "brand", "group", "others", "id"),
+        *("price", "brand", "tags", "group", "others", "id"),
     ]
-    assert row.split() == ["1", "a.png", "0.500", "0.875", "0.625", "12.5", "Lynx", "+1,234", "0"]
+    assert row.split() == [
+        *("1", "a.png", "0.500", "0.875", "0.625", "12.5"),
+        *("new,", "sale", "Lynx", "+1,234", "0"),
+    ]
     alike = printed(with_hits(answer_of("a.png"), near_duplicates=3), terminal=False, width=80)
     assert rows_of(alike[:2]) == [
         ["#", "image", "similarity", "size=small", "alike", "id"],
