@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -10,11 +11,12 @@ from finetag_model.vocabulary import Vocabulary
 from retrieval.where.json_form import from_json
 from retrieval.where.names import Columns, Names, shown
 from retrieval.where.text import parse
+from retrieval.where.tokens import PlacedError
 from retrieval.where.tree import Filter, all_of
 
 OneWhere: TypeAlias = str | Filter | Mapping[str, Any]
 Where: TypeAlias = OneWhere | Sequence[OneWhere]
-"""A text, a tree or the JSON form as a dict; or several, which must all hold."""
+"""A text, a tree or the JSON form, as a dict or as its text; or several, which must all hold."""
 
 
 def read_where(where: Where, vocabulary: Vocabulary, columns: Columns) -> Filter | None:
@@ -37,7 +39,8 @@ def read_where(where: Where, vocabulary: Vocabulary, columns: Columns) -> Filter
 
 def _read(where: object, names: Names) -> Filter:
     if isinstance(where, str):
-        return parse(where, names)
+        is_json = where.lstrip().startswith("{")  # which no name does without quotes
+        return from_json(_loaded(where), names) if is_json else parse(where, names)
     if isinstance(where, Mapping):
         return from_json(where, names)
     if isinstance(where, Filter):
@@ -46,3 +49,13 @@ def _read(where: object, names: Names) -> Filter:
         f"{shown(where)} is no filter; give a text such as {shown(names.example())}, "
         "a comparison of Attr or Field, or the JSON form"
     )
+
+
+def _loaded(text: str) -> object:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        advice = "a filter that begins with { is read as JSON"
+        raise PlacedError(text, error.pos, f"no JSON: {error.msg}", advice) from error
+    except RecursionError as error:
+        raise UsageError("the filter is nested too deeply to be read") from error

@@ -43,6 +43,7 @@ def test_every_tree_is_read_back_from_its_text_and_from_its_json(tree: Any) -> N
     assert read(str(tree)) == tree
     assert str(read(str(tree))) == str(tree)
     assert read(json.loads(json.dumps(to_json(tree)))) == tree
+    assert read(f" {json.dumps(to_json(tree))}") == tree
     assert hash(read(str(tree))) == hash(tree)
 
 

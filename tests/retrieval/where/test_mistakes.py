@@ -83,6 +83,8 @@ def message_of(where: Any) -> str:
         (6, "brand<5", "'brand' holds text, not numbers such as 5"),
         (8, "price<5,6", "'<' compares with one value; write a comparison for each"),
         (6, "price<true", "'<' compares with one number or one text"),
+        (15, '{"attr": "size"', "no JSON: Expecting ',' delimiter"),
+        (1, "{size=small}", "no JSON: Expecting property name enclosed in double quotes"),
         (6, "price=1e999", "inf is neither text nor a finite number"),
     ],
 )
@@ -183,6 +185,12 @@ def test_any_json_is_read_or_refused(value: dict[str, Any]) -> None:
         assert refused.startswith("where")
     else:
         assert attempt(to_json(read)) == (read, "")
+
+
+@pytest.mark.parametrize("piece", ['{"not":', '{"and": [1, '])
+def test_json_that_never_ends_is_refused(piece: str) -> None:
+    _, refused = attempt(piece * 100_000)
+    assert "nested" in refused or "no JSON" in refused
 
 
 def attempt(where: Any) -> tuple[Any, str]:
