@@ -106,6 +106,7 @@ class Catalog:
         dedup: bool = False,
         group_by: str | None = None,
         facets: Sequence[str] | None = None,
+        facets_at_least: float | None = None,
         explain: bool = False,
     ) -> Answer:
         """Find images that look like a picture, pass the filter `where`, or both.
@@ -132,6 +133,8 @@ class Catalog:
             group_by: show of each value of this field or group of attributes the best alone.
             facets: count the values of these fields and groups among all that pass the filter;
                 none named: of every one.
+            facets_at_least: the confidence from which facets count an image as having an attribute,
+                from 0 to 1; None: the attribute's threshold.
             explain: have each hit say what its score is made of.
 
         Raises:
@@ -155,6 +158,7 @@ class Catalog:
             dedup=dedup,
             group_by=group_by,
             facets=None if facets is None else tuple(facets),
+            facets_at_least=facets_at_least,
             explain=explain,
         )
         clock = Clock()

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from indexer import Index, Selection
-from retrieval.where import Names
+from retrieval.where import Names, passing
+from retrieval.where.tree import Has
 
 MOST_VALUES = 50
 """Of a field of texts, the most frequent values that are told."""
@@ -38,13 +39,17 @@ class Facet:
     greatest: float | None = None
 
 
-def facets(index: Index, among: Selection | None, names: Sequence[str]) -> tuple[Facet, ...]:
+def facets(
+    index: Index, among: Selection | None, names: Sequence[str], at_least: float | None = None
+) -> tuple[Facet, ...]:
     """Count values among the rows that pass a filter.
 
     Args:
         index: the index.
         among: the rows; None: all.
         names: groups of attributes and fields; none: all there are.
+        at_least: the confidence from which an image has an attribute, as of a filter; None: the
+            attribute's threshold.
 
     Raises:
         UsageError: there is no such group or field.
@@ -55,15 +60,19 @@ def facets(index: Index, among: Selection | None, names: Sequence[str]) -> tuple
     rows = among or Selection.all(index.rows)
     made: list[Facet] = []
     for name, is_group in found:
-        made += [_of_group(index, rows, name)] if is_group else _of_field(index, among, name)
+        made += [_of_group(index, rows, name, at_least)] if is_group else _of_field(index, among, name)
     return tuple(made)
 
 
-def _of_group(index: Index, among: Selection, name: str) -> Facet:
+def _of_group(index: Index, among: Selection, name: str, at_least: float | None) -> Facet:
     vocabulary = index.manifest.vocabulary
     positions = vocabulary.groups[name]
-    counts, images = index.counter(positions).count(among)
     values = [vocabulary.value(each) for each in positions]
+    if at_least is None:
+        counts, images = index.counter(positions).count(among)
+    else:
+        masks = [passing(Has(name, (value,), at_least), index) for value in values]
+        *counts, images = among.counts([*masks, np.bitwise_or.reduce(masks)])
     pairs = tuple(zip(values, counts, strict=True))
     return Facet(name, "attribute", pairs, images, len(values))
 

@@ -35,6 +35,7 @@ class Request:
     dedup: bool = False
     group_by: str | None = None
     facets: tuple[str, ...] | None = None
+    facets_at_least: float | None = None
     explain: bool = False
 
     def __post_init__(self) -> None:
@@ -44,6 +45,10 @@ class Request:
             raise UsageError(f"the visual weight is {self.weight:g}, but must be from 0 to 1")
         if self.min_score is not None and not math.isfinite(self.min_score):
             raise UsageError(f"the least score is {self.min_score}, but must be a number")
+        if self.facets_at_least is not None and not 0 <= self.facets_at_least <= 1:
+            raise UsageError(
+                f"the confidence to count at is {self.facets_at_least:g}, but must be from 0 to 1"
+            )
         if self.dedup and self.group_by is not None:
             raise UsageError("hits are either grouped or freed of near duplicates, not both")
         if not self.has_picture and (self.unlike or self.weight != 1 or self.crop is not None):

@@ -213,7 +213,9 @@ class Search:
         counted: tuple[Facet, ...] = ()
         if self._request.facets is not None:
             with self._clock.stage("facets"):
-                counted = facets(index, self._shown, self._request.facets)
+                counted = facets(
+                    index, self._shown, self._request.facets, self._request.facets_at_least
+                )
         total = index.rows if self._shown is None else self._shown.count
         scope = f"all {index.rows:,}" if tree is None else f"{self._total:,} of {index.rows:,}"
         is_exact = plan == Plan()

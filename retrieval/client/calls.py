@@ -66,6 +66,8 @@ class SearchOptions(TypedDict, total=False):
         dedup: show of near duplicates the best alone.
         group_by: show of each value of this field or group the best alone.
         facets: count the values of these groups and fields; none named: of every one.
+        facets_at_least: the confidence from which facets count an image as having an attribute,
+            from 0 to 1; None: the attribute's threshold.
         explain: have each hit say what its score is made of.
     """
 
@@ -80,6 +82,7 @@ class SearchOptions(TypedDict, total=False):
     dedup: bool
     group_by: str | None
     facets: Sequence[str] | None
+    facets_at_least: float | None
     explain: bool
 
 

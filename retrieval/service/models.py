@@ -79,6 +79,8 @@ class SearchRequest(_Incoming):
         dedup: show of near duplicates the best alone.
         group_by: show of each value of this field or group the best alone.
         facets: count the values of these groups and fields; an empty list: of every one.
+        facets_at_least: the confidence from which facets count an image as having an attribute,
+            from 0 to 1; without it, the attribute's threshold.
         explain: say what each score is made of.
     """
 
@@ -106,6 +108,7 @@ class SearchRequest(_Incoming):
     dedup: bool = False
     group_by: Name | None = None
     facets: Annotated[tuple[Name, ...], Field(max_length=100)] | None = None
+    facets_at_least: float | None = Field(None, ge=0, le=1)
     explain: bool = False
 
 

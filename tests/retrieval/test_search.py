@@ -248,13 +248,17 @@ def test_groups_show_their_best_and_count_the_others(
 
 
 @once_built
-@given(where=filters, like=st.none() | st.integers(1, ROWS))
+@given(
+    where=filters,
+    like=st.none() | st.integers(1, ROWS),
+    at_least=st.none() | st.integers(0, 255).map(lambda score: score / 255),
+)
 def test_facets_are_counted_exactly(
-    shop: Catalog, reference: Any, where: list, like: int | None
+    shop: Catalog, reference: Any, where: list, like: int | None, at_least: float | None
 ) -> None:
     if not where and like is None:
         return
-    answer = shop.search(where=where, like=like, limit=1, facets=())
+    answer = shop.search(where=where, like=like, limit=1, facets=(), facets_at_least=at_least)
     rows = [row for row in passing(reference, where) if like is None or row != row_of(shop, like)]
     assert answer.total == len(rows)
     counted = {(facet.name, facet.kind): facet for facet in answer.facets}
@@ -267,8 +271,10 @@ def test_facets_are_counted_exactly(
         ("price", "number"),
         ("tags", "text"),
     ]
+    least = 128 if at_least is None else round(at_least * 255)
     for half in ("upper", "lower"):
-        passes = reference.scores[np.ix_(rows, [NAMES.index(f"{half}={c}") for c in COLORS])] >= 128
+        columns = [NAMES.index(f"{half}={color}") for color in COLORS]
+        passes = reference.scores[np.ix_(rows, columns)] >= least
         facet = counted[half, "attribute"]
         assert facet.values == tuple(zip(COLORS, passes.sum(axis=0).tolist(), strict=True))
         assert facet.images == passes.any(axis=1).sum()
@@ -403,6 +409,7 @@ def test_many_at_once_are_answered_as_one_by_one(
         ({"like": 1, "weight": 1.5}, "from 0 to 1"),
         ({"like": 1, "weight": math.nan}, "from 0 to 1"),
         ({"like": 1, "min_score": math.nan}, "must be a number"),
+        ({"like": 1, "facets": [], "facets_at_least": 1.2}, "is 1.2, but must be from 0 to 1"),
     ],
 )
 def test_what_does_not_fit_is_refused(shop: Catalog, asked: dict, message: str) -> None:

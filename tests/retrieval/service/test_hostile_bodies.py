@@ -160,7 +160,7 @@ VALUES = st.recursive(
 NAMES = st.sampled_from(
     [
         *("pictures", "urls", "like", "unlike", "where", "limit", "crop", "weight", "min_score"),
-        *("sort", "cursor", "dedup", "group_by", "facets", "explain"),
+        *("sort", "cursor", "dedup", "group_by", "facets", "facets_at_least", "explain"),
     ]
 )
 BODIES = (
