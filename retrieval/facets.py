@@ -60,7 +60,10 @@ def facets(
     rows = among or Selection.all(index.rows)
     made: list[Facet] = []
     for name, is_group in found:
-        made += [_of_group(index, rows, name, at_least)] if is_group else _of_field(index, among, name)
+        if is_group:
+            made.append(_of_group(index, rows, name, at_least))
+        else:
+            made += _of_field(index, among, name)
     return tuple(made)
 
 

@@ -1,6 +1,7 @@
 // What is searched for, in words: the headline, and a chip to remove for each filter.
 
-import { byId, count, el, icon, ICONS, images, number, percent, words } from "./dom.js";
+import { between, byId, count, el, icon, ICONS, images, percent, words } from "./dom.js";
+import { drawable, swatch } from "./swatches.js";
 import { hasFilter, hasPicture, ranged, toggled } from "./state.js";
 
 /** The headline of a search. */
@@ -12,6 +13,14 @@ export function headline(state) {
   return `${like}${but}${hasFilter(state) ? ", with" : ""}`;
 }
 
+/** A search as a title of the page, by which it is found again in the history of the browser. */
+export function inWords(state) {
+  const chosen = [...Object.entries(state.has), ...Object.entries(state.is)];
+  const values = chosen.map(([name, some]) => `${words(name)} ${some.map(words).join(" or ")}`);
+  const ranges = Object.entries(state.range).map(([name, [from, to]]) => `${words(name)} ${between(from, to)}`);
+  return `${headline(state)} ${[...values, ...ranges].join(", ")}`.trim();
+}
+
 /** Show a chip for each filter; `change` takes the part of the state that removing one changes. */
 export function showChips(state, change) {
   const chips = [];
@@ -19,7 +28,8 @@ export function showChips(state, change) {
     for (const [name, values] of Object.entries(state[kind])) {
       for (const value of values) {
         const told = kind === "has" ? words(value) : value;
-        chips.push(chip(words(name), told, () => change(toggled(state, kind, name, value))));
+        const drawn = kind === "has" && drawable(value) ? swatch(value) : null;
+        chips.push(chip(words(name), told, () => change(toggled(state, kind, name, value)), drawn));
       }
     }
   }
@@ -36,22 +46,18 @@ export function showChips(state, change) {
   byId("chips").replaceChildren(...chips);
 }
 
-function between(from, to) {
-  if (from === null) return `up to ${number(to)}`;
-  return to === null ? `from ${number(from)}` : `${number(from)} to ${number(to)}`;
-}
-
-function chip(name, value, remove) {
+function chip(name, value, remove, drawn = null) {
   const button = el(
     "button.chip",
     { type: "button", onclick: remove, "aria-label": `Remove ${name} ${value}` },
+    drawn,
     el("span", {}, name, " ", el("b", {}, value)),
     icon(ICONS.close),
   );
   return el("li", {}, button);
 }
 
-/** How an answer was found, in plain words; `all` is how many images the catalogue has. */
+/** How much was found and how, in plain words, and in what time; `all` is how many images there are. */
 export function outcome(state, answer, all) {
   const spent = Object.values(answer.milliseconds).reduce((sum, each) => sum + each, 0);
   const parts = [answer.total === all ? images(all) : `${count(answer.total)} of ${images(all)}`];
@@ -59,6 +65,6 @@ export function outcome(state, answer, all) {
   if (state.sort && hasPicture(state) && answer.hits.length < answer.total) {
     parts.push(`the ${count(answer.hits.length)} most alike, in order`);
   }
-  parts.push(spent < 1 ? "less than 1 ms" : `${count(Math.round(spent))} ms`);
-  return parts.join(" · ");
+  const time = spent < 1 ? "less than 1 ms" : `${count(Math.round(spent))} ms`;
+  return [parts.join(" · "), el("span.time", {}, ` · ${time}`)];
 }

@@ -1,11 +1,12 @@
-// What is set beside the filters: likeness or attributes, how sure, the order, near duplicates.
+// What is set beside filters: looks or attributes, the confidence, the order, near duplicates.
 
-import { byId, el, percent, settled, words } from "./dom.js";
+import { byId, el, settled, words } from "./dom.js";
 import { hasPicture } from "./state.js";
 
 const WAIT = 120; // milliseconds a slider rests before there is a search
 
-function slider(label, low, high, told, set) {
+/** A slider from 0 to 100; `told` words its value. */
+function slider(label, told, set) {
   const output = el("output");
   const input = el("input", { type: "range", min: 0, max: 100, step: 5, "aria-label": label });
   const seen = () => {
@@ -18,14 +19,11 @@ function slider(label, low, high, told, set) {
     seen();
     later();
   });
-  const ends = low && el("div.ends", { "aria-hidden": "true" }, el("span", {}, low), el("span", {}, high));
-  const head = el("div.slider-head", {}, el("span", {}, label), output);
-  const element = el("div.slider", {}, head, input, ends);
   const show = (value) => {
     if (document.activeElement !== input || !input.matches(":active")) input.value = value;
     seen();
   };
-  return { element, show };
+  return { input, output, show };
 }
 
 /** The sliders. `change` is called with the part of the state that changes. */
@@ -33,26 +31,25 @@ export class Sliders {
   constructor(change) {
     this.balance = slider(
       "Likeness",
-      "Looks",
-      "Attributes",
       (value) => (value === 0 ? "looks alone" : value === 100 ? "attributes alone" : `${value}% attributes`),
       (value) => change({ weight: (100 - value) / 100 }),
     );
     this.sure = slider(
-      "Sureness",
-      null,
-      null,
-      (value) => (value === 0 ? "as the model judges" : `at least ${percent(value / 100)} sure`),
+      "Confidence",
+      (value) => (value === 0 ? "as the model judges" : `at least ${value}% sure`),
       (value) => change({ sure: value === 0 ? null : value / 100 }),
     );
-    this.element = el("div.sliders", {}, this.balance.element, this.sure.element);
+    const end = (word) => el("span", { "aria-hidden": "true" }, word);
+    this.place = byId("balance");
+    this.place.append(end("Looks"), this.balance.input, end("Attributes"));
+    const head = el("div.slider-head", {}, el("span", {}, "Confidence"), this.sure.output);
+    this.element = el("div.slider", {}, head, this.sure.input);
   }
 
   show(state) {
     this.balance.show(Math.round((1 - state.weight) * 100));
     this.sure.show(Math.round((state.sure ?? 0) * 100));
-    this.balance.element.hidden = !hasPicture(state);
-    this.sure.element.hidden = !Object.keys(state.has).length;
+    this.place.hidden = !hasPicture(state);
   }
 }
 
@@ -68,7 +65,7 @@ export class Tools {
     this.element = byId("tools");
     this.element.append(
       el("label.tool", {}, this.dedup, el("span", {}, "Hide near duplicates")),
-      (this.orderLabel = el("label.tool", {}, el("span", { "aria-hidden": "true" }, "Order"), this.order)),
+      (this.orderLabel = el("label.tool", { hidden: true }, el("span", { "aria-hidden": "true" }, "Order"), this.order)),
     );
   }
 

@@ -22,7 +22,7 @@ export class Cropper {
     this.picture = el("img", { alt: "Your picture", draggable: "false" });
     const handles = EDGES.map((edge) => el("i", { "data-edge": edge }));
     this.frame = el("div.frame", { tabindex: "0", role: "group", "aria-describedby": "crop-help" }, ...handles);
-    this.stage = el("div.stage", {}, this.picture, this.frame);
+    this.stage = el("div.stage", {}, this.picture, el("div.shade", {}, el("i")), this.frame);
     this.done = el("button.main-button", { type: "button", onclick: () => this.apply() }, "Search with this part");
     this.dialog.append(
       el("h2", { id: "crop-title" }, "Which part do you mean?"),
@@ -60,11 +60,8 @@ export class Cropper {
   set(rectangle) {
     this.rectangle = rounded(rectangle);
     const [left, top, width, height] = this.rectangle;
-    const { style } = this.frame;
-    style.left = percentage(left);
-    style.top = percentage(top);
-    style.width = percentage(width);
-    style.height = percentage(height);
+    const places = { left, top, width, height };
+    for (const [name, share] of Object.entries(places)) this.stage.style.setProperty(`--${name}`, `${share * 100}%`);
     const size = `${percent(width)} of its width and ${percent(height)} of its height`;
     this.frame.setAttribute("aria-label", `Part: ${size}, ${percent(left)} from the left, ${percent(top)} from the top`);
   }
@@ -110,8 +107,6 @@ export class Cropper {
     else this.set([left, top, clamp(width + x, LEAST, 1 - left), clamp(height + y, LEAST, 1 - top)]);
   }
 }
-
-const percentage = (share) => `${share * 100}%`;
 
 function moved([left, top, width, height], x, y) {
   return [clamp(left + x, 0, 1 - width), clamp(top + y, 0, 1 - height), width, height];

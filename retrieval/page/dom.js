@@ -30,6 +30,7 @@ export function icon(path) {
 
 export const ICONS = {
   close: "M5 5l10 10M15 5L5 15",
+  large: "M12 4h4v4M16 4l-5 5M8 16H4v-4M4 16l5-5",
   crop: "M6 2v12h12M2 6h12v12",
   plus: "M10 4v12M4 10h12",
 };
@@ -50,6 +51,12 @@ const short = new Intl.NumberFormat("en", { maximumFractionDigits: 2 });
 
 export const count = (number) => whole.format(number);
 export const number = (value) => short.format(value);
+/** A range of numbers, of which one end may be open, null. */
+export function between(from, to) {
+  if (from === null) return `up to ${number(to)}`;
+  return to === null ? `from ${number(from)}` : `${number(from)} to ${number(to)}`;
+}
+
 export const percent = (share) => `${Math.round(share * 100)}%`;
 export const images = (total) => (total === 1 ? "1 image" : `${count(total)} images`);
 

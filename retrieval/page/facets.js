@@ -3,21 +3,12 @@
 // The elements are made once for each catalogue; answers only change counts and ticks, so that
 // nothing moves and the keyboard keeps its place.
 
-import { count, el, number, settled, words } from "./dom.js";
+import { between, count, el, number, settled, words } from "./dom.js";
 import { ranged, toggled } from "./state.js";
+import { isDrawn, swatch } from "./swatches.js";
 
 const KINDS = { attribute: "has", text: "is", number: "range" };
-const COLOURS = new Set(
-  "blue brown iridescent purple rufous grey yellow olive green pink orange black white red buff".split(" "),
-);
-const PATTERNS = new Set("solid spotted striped multi-colored".split(" "));
-const HAVE = (values, set) => values.length > 0 && values.every((each) => set.has(each));
-
-/** Whether the values of a group are all colours, or patterns, that can be drawn. */
-export const isDrawn = (values) => HAVE(values, COLOURS) || HAVE(values, PATTERNS);
-
-export const swatch = (value) => el("span.swatch", { "data-value": value, "aria-hidden": "true" });
-
+const FOLDED = 14; // groups whose place is kept until they are known
 /** The filters of one catalogue. `change` is called with the part of the state that changes. */
 export class Facets {
   constructor(change) {
@@ -40,7 +31,7 @@ export class Facets {
         }
       },
     });
-    this.list = el("div.groups");
+    this.list = el("div.groups", {}, ...Array.from({ length: FOLDED }, () => el("div.skeleton")));
     this.none = el("p.no-filter", { hidden: true }, "No filter has that name.");
     this.element = el(
       "div.facets",
@@ -108,9 +99,10 @@ class Group {
     if (facet.kind !== "attribute") this.element.open = true;
   }
 
-  showChosen(number) {
-    this.chosen.hidden = !number;
-    this.chosen.textContent = number ? `${number} chosen` : "";
+  /** Name what is chosen beside the group, which may be folded; `told` are texts or elements. */
+  showChosen(told) {
+    this.chosen.hidden = !told.length;
+    this.chosen.replaceChildren(el("span.unseen", {}, "chosen: "), ...told);
   }
 
   /** Unfold while something is sought in it, and fold again as it was. */
@@ -175,7 +167,9 @@ class Values extends Group {
     for (const row of this.rows.values()) {
       row.element.classList.toggle("none", row.count === 0 && !row.box.checked);
     }
-    this.showChosen(chosen.length);
+    const name = this.kind === "has" ? words : (value) => value;
+    const dots = this.drawn ? chosen.map(swatch) : [];
+    this.showChosen(chosen.length ? [...dots, chosen.map(name).join(", ")] : []);
   }
 
   /** Show the values whose text, with the group's, has all that is sought; say if there are any. */
@@ -229,7 +223,7 @@ class Range extends Group {
       const input = this.ends[at];
       if (document.activeElement !== input || end === null) input.value = end ?? "";
     }
-    this.showChosen(ends.filter((end) => end !== null).length);
+    this.showChosen(ends.some((end) => end !== null) ? [between(...ends)] : []);
   }
 
   find(sought) {

@@ -1,17 +1,17 @@
 // The page put together: one state, from which all that is seen is made, and the search it asks for.
 
 import * as api from "./api.js";
-import { headline, outcome, showChips } from "./chips.js";
+import { headline, inWords, outcome, showChips } from "./chips.js";
 import { Sliders, Tools } from "./controls.js";
 import { Cropper } from "./crop.js";
-import { byId, el } from "./dom.js";
+import { byId, el, images, percent, words } from "./dom.js";
 import { Facets } from "./facets.js";
 import { keyForm } from "./key.js";
 import { clearNotices, notice, trouble, untroubled } from "./notices.js";
 import { Query } from "./query.js";
 import { Results } from "./results.js";
 import { Sheet } from "./sheet.js";
-import { shelves } from "./shelves.js";
+import { shelves, shelvesToCome } from "./shelves.js";
 import {
   EMPTY,
   fromAddress,
@@ -27,7 +27,7 @@ import { Why } from "./why.js";
 const INVITATION =
   "Show a picture and see what resembles it, or say what it should have. Both together work best.";
 
-const GONE = 410; // of a cursor: the index was replaced since the page before
+const GONE = 410; // a cursor, since the index was replaced; or a picture that was kept for a while
 
 let state = fromAddress(location.search);
 let catalogs = [];
@@ -86,14 +86,17 @@ function scrollUp() {
 function showAsked() {
   why.close();
   const begins = isEmpty(state);
+  byId("main").hidden = false; // from the first, it is as it will be
   document.body.classList.toggle("begins", begins);
   byId("headline").textContent = headline(state);
-  document.title = begins ? "FineTag" : `${headline(state)} · FineTag`;
+  document.title = begins ? "FineTag" : `${inWords(state)} · FineTag`;
   byId("invitation").textContent = begins ? INVITATION : "";
   byId("invite").hidden = !begins;
   byId("home").href = toAddress({ ...EMPTY, catalog: catalogs.length > 1 ? state.catalog : null });
+  if (begins && !byId("shelves").childElementCount) byId("shelves").replaceChildren(...shelvesToCome());
+  byId("shelves").hidden = !begins;
   showChips(state, change);
-  query.show(state);
+  if (state.catalog) query.show(state);
   sliders.show(state);
   tools.show(state);
   facets.tick(state);
@@ -117,7 +120,7 @@ async function openCatalog() {
   groups = await api.attributes(info.name);
   opened = info.name;
   facets.open(groups);
-  byId("shelves").replaceChildren();
+  byId("shelves").replaceChildren(...shelvesToCome());
   tools.offer(info.fields);
 }
 
@@ -131,7 +134,7 @@ async function run() {
   results.wait();
   byId("status").classList.add("waiting");
   try {
-    if (opened) showAsked();
+    showAsked();
     await openCatalog();
     if (signal.aborted) return;
     showAsked();
@@ -142,10 +145,11 @@ async function run() {
       ...others.map(({ request }) => api.search(state.catalog, request, signal)),
     ]);
     found.facets = found.facets.map((facet) => {
-      const at = others.findIndex(({ name, kind }) => name === facet.name && kind === facet.kind);
+      const at = others.findIndex(({ name, facetKind }) => name === facet.name && facetKind === facet.kind);
       return at < 0 ? facet : counted[at].facets.find(({ kind }) => kind === facet.kind) || facet;
     });
     show(found, first, (appear) => results.show(state, appear));
+    if (!found.hits.length) nothing(found, others.map((each, at) => ({ ...each, total: counted[at].total })));
     await showShelves(signal);
   } catch (error) {
     if (!api.isAbort(error)) fail(error);
@@ -159,33 +163,40 @@ function show(found, request, fill) {
   answer = found;
   asked = request;
   const info = catalogs.find(({ name }) => name === state.catalog);
-  byId("status").textContent = outcome(state, found, info.images);
+  byId("status").replaceChildren(...outcome(state, found, info.images));
   byId("status").classList.remove("waiting");
   facets.show(state, found.facets);
   sheet.count(found.total);
   fill(found);
-  if (!found.hits.length) trouble({ heading: "Nothing found", detail: reason(found), acts: loosening() });
 }
 
-const reason = ({ reason: why }) => (why ? `${why[0].toUpperCase()}${why.slice(1)}.` : "");
+/** Say why nothing was found, and what would let more through; `others` say how much more. */
+function nothing(found, others) {
+  const acts = others
+    .filter(({ total }) => total)
+    .toSorted((one, other) => other.total - one.total)
+    .map(({ name, kind, total }) => {
+      const { [name]: _, ...rest } = state[kind];
+      return [`Without ${words(name)}: ${images(total)}`, () => change({ [kind]: rest })];
+    });
+  if (state.sure !== null) acts.push(["As the model judges", () => change({ sure: null })]);
+  acts.push(["Clear all filters", () => change({ has: {}, is: {}, range: {}, sure: null })]);
+  trouble({ heading: "Nothing found", detail: plainly(found.reason), acts });
+}
 
-/** What would let more through. */
-function loosening() {
-  const acts = [];
-  if (state.sure !== null) acts.push(["Let the model judge how sure it must be", () => change({ sure: null })]);
-  for (const kind of ["has", "is", "range"]) {
-    for (const name of Object.keys(state[kind])) {
-      const { [name]: _, ...others } = state[kind];
-      acts.push([`Without ${name.replaceAll("_", " ")}`, () => change({ [kind]: others })]);
-    }
-  }
-  return acts;
+/** A reason of the service, `no image has size=small>=0.9`, as people write it. */
+function plainly(reason) {
+  const text = (reason || "")
+    .replace(/=([^\s=<>]+)>=([\d.]+)/g, (_, value, sure) => `=${value} (${percent(Number(sure))} sure)`)
+    .replaceAll("<=", " up to ")
+    .replaceAll(">=", " from ")
+    .replace(/(\w)=/g, "$1 ");
+  return text && `${text[0].toUpperCase()}${words(text.slice(1))}.`;
 }
 
 async function showShelves(signal) {
   const place = byId("shelves");
-  place.hidden = !isEmpty(state);
-  if (place.hidden || place.childElementCount) return;
+  if (place.hidden || place.querySelector(".card")) return;
   place.replaceChildren(...(await shelves(state.catalog, groups, signal)));
 }
 
@@ -221,11 +232,11 @@ function fail(error) {
   results.clear();
   answer = null;
   showAsked();
-  const expired = error.status === 400 && state.pictures.length && /no such picture/.test(error.message);
-  if (expired) {
+  const lost = error.status === GONE || (error.status === 400 && /no such picture/.test(error.message));
+  if (lost && state.pictures.length) {
     trouble({
       heading: "This picture is no longer kept",
-      detail: "Pictures are thrown away after a while. Drop it here again to go on with the same filters.",
+      detail: "Pictures are kept for a while only. Drop it here again to go on with the same filters.",
       acts: [
         ["Choose the picture again", () => query.pick(false)],
         ["Go on without it", () => change({ pictures: [], crop: null })],
@@ -248,7 +259,16 @@ byId("shelves").addEventListener("click", (event) => {
   const card = event.target.closest(".card");
   if (!card || event.metaKey || event.ctrlKey || event.shiftKey) return;
   event.preventDefault();
-  change({ has: { [card.dataset.group]: [card.dataset.value] } });
+  change({ has: { [card.dataset.group]: [card.dataset.value] }, sure: null });
+});
+
+new IntersectionObserver(([{ isIntersecting }]) => {
+  byId("to-top").hidden = isIntersecting;
+}).observe(byId("top"));
+
+byId("to-top").addEventListener("click", () => {
+  window.scrollTo({ top: 0, behavior: "instant" });
+  byId("home").focus({ preventScroll: true });
 });
 
 catalogChoice.addEventListener("change", () => change({ ...EMPTY, catalog: catalogChoice.value }));
@@ -267,7 +287,6 @@ window.addEventListener("popstate", (event) => {
   running = new AbortController();
   untroubled();
   showAsked();
-  byId("shelves").hidden = !isEmpty(state);
   show(visit.answer, visit.asked, () => visit.restore(results));
 });
 

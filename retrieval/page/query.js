@@ -4,6 +4,11 @@ import * as api from "./api.js";
 import { byId, el, icon, ICONS } from "./dom.js";
 import { MOST_PICTURES } from "./state.js";
 
+const OF_THE_FILE = new Set([413, 422]); // answers that say what is wrong with a file
+
+/** Whether a file says itself that it is no picture; some, such as HEIC, say nothing. */
+const isOther = (file) => file.type !== "" && !file.type.startsWith("image/");
+
 /** The pictures of the query. `change` takes parts of the state, `tell` a sentence that went wrong. */
 export class Query {
   constructor({ current, change, tell, crop }) {
@@ -29,9 +34,13 @@ export class Query {
 
   paste(event) {
     const files = [...(event.clipboardData?.files || [])];
-    if (!files.length) return;
-    event.preventDefault();
-    this.take(files, false);
+    const typing = event.target.closest?.("input, dialog[open]");
+    if (files.length) {
+      event.preventDefault();
+      this.take(files, false);
+    } else if (!typing && event.clipboardData?.types.includes("text/plain")) {
+      this.tell(["What was pasted is text. Copy the picture itself, or drop its file here."]);
+    }
   }
 
   listenForDrops() {
@@ -51,7 +60,10 @@ export class Query {
       if (!brings(event)) return;
       event.preventDefault();
       show(0);
-      this.take([...event.dataTransfer.files], false);
+      const entries = [...event.dataTransfer.items].map((each) => each.webkitGetAsEntry?.());
+      const folder = entries.find((each) => each?.isDirectory);
+      if (folder) this.tell([`“${folder.name}” is a folder. Drop the pictures that are in it.`]);
+      else this.take([...event.dataTransfer.files], false);
     });
   }
 
@@ -62,14 +74,21 @@ export class Query {
     const { signal } = this.stop;
     const before = this.current();
     const room = MOST_PICTURES - (beside ? before.pictures.length + before.like.length : 0);
-    const sent = files.slice(0, room);
-    if (!sent.length) return;
+    const wrong = files.filter(isOther).map((file) => `${file.name} is no picture.`);
+    const pictures = files.filter((file) => !isOther(file));
+    const sent = pictures.slice(0, room);
+    if (sent.length < pictures.length) {
+      wrong.push(`A search takes ${MOST_PICTURES} pictures at most, so the others are left out.`);
+    }
+    if (!sent.length) {
+      this.tell(wrong);
+      return;
+    }
     const urls = sent.map((file) => URL.createObjectURL(file));
     this.coming = urls;
     this.replacing = !beside;
     this.show(before);
     const tokens = [];
-    const wrong = [];
     for (const [at, file] of sent.entries()) {
       try {
         const kept = await api.keepPicture(before.catalog, file, signal);
@@ -77,16 +96,15 @@ export class Query {
         this.previews.set(kept.token, urls[at]);
       } catch (error) {
         if (api.isAbort(error)) return;
-        wrong.push(error.status === 422 ? `${file.name}: ${error.message}` : error.message);
+        wrong.push(OF_THE_FILE.has(error.status) ? `${file.name}: ${error.message}` : error.message);
       }
     }
     if (signal.aborted) return;
     this.coming = [];
     this.show(this.current());
-    this.tell(wrong);
-    if (!tokens.length) return;
-    if (beside) this.change({ pictures: [...this.current().pictures, ...tokens], crop: null });
-    else this.change({ pictures: tokens, like: [], unlike: [], crop: null });
+    if (beside && tokens.length) this.change({ pictures: [...this.current().pictures, ...tokens], crop: null });
+    else if (tokens.length) this.change({ pictures: tokens, like: [], unlike: [], crop: null });
+    this.tell(wrong); // last, since a change clears what was said before
   }
 
   show(state) {

@@ -26,6 +26,26 @@ export class Results {
       { rootMargin: "1200px 0px" },
     );
     this.goesOn(false);
+    this.list.addEventListener("keydown", (event) => this.key(event));
+  }
+
+  /** Go from hit to hit by arrows: along the wall, or to the nearest hit of the row above or below. */
+  key(event) {
+    if (!event.target.matches(".picture") || event.metaKey || event.ctrlKey || event.altKey) return;
+    const tiles = [...this.hits.keys()];
+    const now = event.target.parentElement;
+    const at = tiles.indexOf(now);
+    const next = {
+      ArrowLeft: () => tiles[at - 1],
+      ArrowRight: () => tiles[at + 1],
+      ArrowUp: () => nearest(now, tiles.slice(0, at).reverse()),
+      ArrowDown: () => nearest(now, tiles.slice(at + 1)),
+      Home: () => tiles[0],
+      End: () => tiles.at(-1),
+    }[event.key]?.();
+    if (!next) return;
+    event.preventDefault();
+    next.querySelector(".picture").focus();
   }
 
   /** Grey out what is there while a search goes on, or hold its place if nothing is there yet. */
@@ -91,6 +111,7 @@ export class Results {
     link.addEventListener("click", (event) => {
       if (event.metaKey || event.ctrlKey || event.shiftKey) return; // a tab of its own
       event.preventDefault();
+      if (event.detail > 1) return; // the second of a double click would meet what the first one found
       this.likeThis(hit.id);
     });
     const why = el(
@@ -104,6 +125,14 @@ export class Results {
     this.explain(tile, link, why, hit);
     return tile;
   }
+}
+
+/** Of tiles, in the order in which rows are met, the one of the first other row that is closest. */
+function nearest(tile, others) {
+  const middle = tile.offsetLeft + tile.offsetWidth / 2;
+  const row = others.find((each) => each.offsetTop !== tile.offsetTop)?.offsetTop;
+  const away = (each) => Math.abs(each.offsetLeft + each.offsetWidth / 2 - middle);
+  return others.filter((each) => each.offsetTop === row).toSorted((one, other) => away(one) - away(other))[0];
 }
 
 /** An element that keeps the place of a picture; rows are filled in proportion to the widths. */

@@ -2,8 +2,8 @@
 
 import * as api from "./api.js";
 import { el, images, words } from "./dom.js";
-import { isDrawn, swatch } from "./facets.js";
 import { EMPTY, toAddress } from "./state.js";
+import { isDrawn, swatch } from "./swatches.js";
 
 const MOST = 8; // values of a shelf
 const CANDIDATES = 6; // images of a value, so that no image is shown twice
@@ -16,6 +16,15 @@ function telling(groups) {
   const drawn = (group) => isDrawn(group.values.map((each) => each.value));
   const short = groups.filter((group) => spread(group) > 1);
   return [best(short.filter(drawn)), best(short.filter((group) => !drawn(group)))].filter(Boolean);
+}
+
+/** What keeps the place of the shelves until they are there. */
+export function shelvesToCome() {
+  const blank = "\u00a0";
+  const card = () =>
+    el("li", {}, el("span.card-to-come", {}, el("i.skeleton"), el("span.card-name", {}, blank), el("span.count", {}, blank)));
+  const cards = () => Array.from({ length: MOST }, card);
+  return [1, 2].map(() => el("div.shelf", { "aria-hidden": "true" }, el("h2", {}, blank), el("ul", {}, ...cards())));
 }
 
 /** Make the shelves of a catalogue. */

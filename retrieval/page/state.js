@@ -140,10 +140,13 @@ function conditions(state, without = {}) {
 /** A condition that every image meets, by which the clearest of the group come first. */
 const anything = (group) => ({ attr: group.group, in: group.values.map((each) => each.value), at_least: 0 });
 
+/** Facets count what choosing a value would bring, so at the confidence that is asked for. */
+const counted = ({ sure }, facets) => ({ facets, ...(sure === null ? {} : { facets_at_least: sure }) });
+
 /** The search of a state. `group` is the one that orders the catalogue if nothing else does. */
 export function toRequest(state, group) {
   const where = conditions(state);
-  const request = { where, limit: PAGE, sort: state.sort, dedup: state.dedup, facets: [] };
+  const request = { where, limit: PAGE, sort: state.sort, dedup: state.dedup, ...counted(state, []) };
   if (hasPicture(state)) {
     const { pictures, like, unlike, weight } = state;
     Object.assign(request, { pictures, like, unlike, weight, explain: true });
@@ -162,8 +165,8 @@ export function toCounts(state, group) {
   return Object.entries(kinds).flatMap(([kind, facetKind]) =>
     Object.keys(state[kind]).map((name) => {
       const where = conditions(state, { kind, name });
-      const request = { where: where.length ? where : [anything(group)], limit: 1, facets: [name] };
-      return { name, kind: facetKind, request };
+      const request = { where: where.length ? where : [anything(group)], limit: 1, ...counted(state, [name]) };
+      return { name, kind, facetKind, request };
     }),
   );
 }

@@ -11,6 +11,10 @@ const MOST = 7; // attributes told
 const REST = 450; // milliseconds on a hit until the panel comes
 const LEAVE = 250; // and until it goes
 const HEAT_REST = 180;
+const LARGE = 1600; // pixels of a side, at most
+const PATIENCE = 1500; // milliseconds of a heat map until it is said that it takes long
+
+const TOUCH = window.matchMedia("(hover: none)");
 
 /** The panel. `current` returns the state; `acts` are what its buttons do with the id of the hit. */
 export class Why {
@@ -63,6 +67,7 @@ export class Why {
 
   pin(tile, button, hit) {
     this.soon(null);
+    this.later(null); // a finger that taps leaves the tile before it clicks
     if (this.hit !== hit) this.open(tile, button, hit);
     this.pinned = true;
     this.panel.querySelector(".why-close").focus({ preventScroll: true });
@@ -116,6 +121,8 @@ export class Why {
     const likeness = hasPicture(state);
     const close = el("button.why-close", { type: "button", "aria-label": "Close" }, icon(ICONS.close));
     close.addEventListener("click", () => this.close());
+    const enlarge = { href: api.thumbnail(state.catalog, { id: hit.id }, LARGE), target: "_blank" };
+    const large = el("a.why-large", { ...enlarge, "aria-label": "See it large", title: "See it large" }, icon(ICONS.large));
     const pictures = el("div.pair", {});
     if (likeness) {
       const [token] = state.pictures;
@@ -123,10 +130,10 @@ export class Why {
       pictures.append(this.picture(state, what, "query", "the query"));
     }
     pictures.append(this.picture(state, { id: hit.id }, "hit", `hit ${hit.rank}`));
-    this.caption = el("p.heat-note", { role: "status" }, "Rest on an attribute to see where it is seen.");
+    this.caption = el("p.heat-note", { role: "status" }, `${TOUCH.matches ? "Tap" : "Rest on"} an attribute to see where it is seen.`);
     this.table = el("ul.telling", { "aria-label": "Attributes that tell most" });
     this.panel.replaceChildren(
-      el("div.why-head", {}, el("h2", {}, title(hit.name)), close),
+      el("div.why-head", {}, el("h2", {}, title(hit.name)), large, close),
       pictures,
       this.caption,
       this.table,
@@ -195,6 +202,10 @@ export class Why {
     let open = this.seen.length;
     const told = attribute(name);
     this.caption.replaceChildren("Looking for ", ...told, " …");
+    clearTimeout(this.patience);
+    this.patience = setTimeout(() => {
+      if (row.isConnected && open > 0) this.caption.append(" the first time takes a few seconds");
+    }, PATIENCE);
     for (const { figure, what, told: whose } of this.seen) {
       figure.querySelector(".heat")?.remove();
       figure.classList.add("warming");

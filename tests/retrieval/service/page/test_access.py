@@ -64,6 +64,9 @@ def test_a_phone(visit: Visits) -> None:
     expect(page.get_by_role("button", name="Filters (1)")).to_be_visible()
     page.get_by_role("button", name="Why hit 1?").tap()
     expect(page.locator("#why")).to_be_visible()
+    page.wait_for_timeout(600)  # a finger has left the hit, and the panel stays all the same
+    expect(page.locator("#why")).to_contain_text("Tap an attribute")
+    expect(page.locator("#why")).to_be_visible()
     check(page)
     assert page.evaluate(width) == 360
     page.keyboard.press("Escape")

@@ -94,13 +94,33 @@ def test_finding_a_filter(visit: Visits) -> None:
 
 def test_how_sure_it_must_be(visit: Visits) -> None:
     page = visit("?has=primary_color:blue")
-    page.get_by_label("Sureness").focus()
+    page.get_by_label("Confidence").focus()
     for _ in range(18):
         page.keyboard.press("ArrowRight")
     expect(page.get_by_text("at least 90% sure").first).to_be_visible()
     expect(page).to_have_url(re.compile(r"sure=0\.9"))
     settled(page)
-    assert total(page) == api(page, where="primary_color=blue>=0.9")["total"]
+    answer = api(page, where="primary_color=blue>=0.9", facets=[], facets_at_least=0.9)
+    assert total(page) == answer["total"]
+    assert shown(counts(page, "wing color")) == told(answer, "wing_color")
+    # Before anything is chosen, counts say what choosing it would bring.
+    page.get_by_role("button", name="Remove primary color blue").click()
+    settled(page)
+    for name, number in counts(page, "size").items():
+        where = {"attr": "size", "in": [name.replace(" ", "_")], "at_least": 0.9}
+        assert api(page, where=where)["total"] == number
+
+
+def test_a_filter_stays_under_the_pointer(visit: Visits) -> None:
+    page = visit()
+    row = value(page, "primary color", "blue")
+    before = row.bounding_box()
+    row.click()
+    settled(page)
+    assert row.bounding_box() == before
+    expect(page.locator("summary", has_text="Primary color").locator(".chosen")).to_have_text(
+        "chosen: blue"
+    )
 
 
 def test_looks_against_attributes(visit: Visits) -> None:
@@ -129,13 +149,25 @@ def test_near_duplicates_are_hidden(visit: Visits) -> None:
 
 
 def test_nothing_found_says_why_and_what_to_loosen(visit: Visits) -> None:
-    page = visit("?has=size:small&has=size:large&to=price:0&from=price:90")
+    page = visit("?has=primary_color:blue&is=brand:None&sure=0.35")
     expect(page.get_by_role("heading", name="Nothing found")).to_be_visible()
-    reason = api(page, where="size=small,large AND price>=90 AND price<=0")["reason"]
-    expect(page.locator(".trouble")).to_contain_text(reason[1:])
-    page.get_by_role("button", name="Without price").click()
+    expect(page.locator(".trouble p")).to_have_text("No image has brand None.")
+    found = api(page, where="primary_color=blue>=0.35")["total"]
+    assert found > 0
+    expect(page.get_by_role("button", name="Without primary color")).to_have_count(0)
+    page.get_by_role("button", name=f"Without brand: {found} image").click()
     settled(page)
-    assert total(page) == api(page, where="size=small,large")["total"]
+    assert total(page) == found
+
+
+def test_why_nothing_is_found_is_told_in_words(visit: Visits) -> None:
+    page = visit("?has=size:small&has=bill_shape:needle&sure=1")
+    reason = page.locator(".trouble p")
+    expect(reason).to_contain_text("(100% sure)")
+    expect(reason).not_to_contain_text("_")
+    page.get_by_role("button", name="Clear all filters").click()
+    settled(page)
+    assert total(page) == BIRDS
 
 
 @pytest.mark.parametrize("name", ["primary color", "wing pattern"])

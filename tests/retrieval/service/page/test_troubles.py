@@ -18,14 +18,56 @@ from tests.retrieval.service.running import running
 def test_a_file_that_is_no_picture(visit: Visits, tmp_path: Path) -> None:
     visit.refusals = True
     page = visit()
-    file = tmp_path / "<b>notes.txt"
+    file = tmp_path / "<b>notes.jpg"
     file.write_text("no picture")
     page.set_input_files("#file", file)
     alert = page.locator("#notices [role=alert]")
-    expect(alert).to_contain_text("<b>notes.txt: the image is not an image in a known format")
+    expect(alert).to_contain_text("<b>notes.jpg: the image is not an image in a known format")
     assert total(page) == BIRDS
     alert.get_by_role("button", name="Dismiss").click()
     expect(alert).to_have_count(0)
+
+
+def test_what_says_itself_that_it_is_no_picture(
+    visit: Visits, stranger: Path, tmp_path: Path
+) -> None:
+    page = visit()  # which sends none of it
+    file = tmp_path / "list.pdf"
+    file.write_bytes(b"%PDF-1.7")
+    page.set_input_files("#file", [file, stranger])
+    expect(page.get_by_role("heading", level=1)).to_have_text("Images like this one")
+    expect(page.get_by_role("alert")).to_have_text("list.pdf is no picture.")
+    page.evaluate(
+        """() => {
+          const clipboardData = new DataTransfer();
+          clipboardData.setData("text/plain", "a wren");
+          const event = new ClipboardEvent("paste", { clipboardData, bubbles: true });
+          document.body.dispatchEvent(event);
+        }"""
+    )
+    expect(page.get_by_role("alert")).to_contain_text("What was pasted is text.")
+
+
+def test_a_folder_is_dropped(visit: Visits) -> None:
+    page = visit()
+    page.evaluate(
+        """() => {
+          const folder = { isDirectory: true, name: "holiday" };
+          const items = [{ webkitGetAsEntry: () => folder }];
+          const event = new DragEvent("drop", { bubbles: true, cancelable: true });
+          const dataTransfer = { types: ["Files"], items, files: [new File([], "holiday")] };
+          Object.defineProperty(event, "dataTransfer", { value: dataTransfer });
+          document.body.dispatchEvent(event);
+        }"""
+    )
+    expect(page.get_by_role("alert")).to_contain_text("“holiday” is a folder.")
+
+
+def test_more_pictures_than_a_search_takes(visit: Visits, birds: Path) -> None:
+    page = visit()
+    page.set_input_files("#file", sorted(birds.glob("*.jpg"))[:9])
+    expect(page.get_by_role("heading", level=1)).to_have_text("Images like these 8")
+    expect(page.get_by_role("alert")).to_contain_text("so the others are left out")
 
 
 def test_a_service_that_is_gone_and_comes_back(visit: Visits) -> None:

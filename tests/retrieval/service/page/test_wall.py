@@ -130,6 +130,55 @@ def test_why_by_keyboard(visit: Visits) -> None:
     expect(button).to_be_focused()
 
 
+def test_from_hit_to_hit_by_arrows(visit: Visits) -> None:
+    page = visit("?like=3")
+    tiles = page.locator("#hits .hit")
+    links = page.locator("#hits a.picture")
+    links.first.focus()
+    page.keyboard.press("ArrowRight")
+    expect(links.nth(1)).to_be_focused()
+    page.keyboard.press("ArrowDown")
+    focused = page.evaluate("() => document.activeElement.parentElement.offsetTop")
+    tops = tiles.evaluate_all("(all) => all.map((each) => each.offsetTop)")
+    assert focused == sorted(set(tops))[1]
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Home")
+    expect(links.first).to_be_focused()
+    page.keyboard.press("ArrowLeft")
+    expect(links.first).to_be_focused()
+
+
+def test_a_double_click_searches_once(visit: Visits) -> None:
+    page = visit("?has=size:small")
+    wanted = hits(page)[0]
+    page.locator("#hits a.picture").first.dblclick(delay=20)
+    settled(page)
+    expect(page).to_have_url(re.compile(rf"like={wanted}(&|$)"))
+    page.go_back()
+    settled(page)
+    expect(page).not_to_have_url(re.compile("like="))
+
+
+def test_the_count_stays_in_sight_and_leads_back_up(visit: Visits) -> None:
+    page = visit("?has=size:small", height=500)
+    up = page.get_by_role("button", name="Back to the top")
+    expect(up).to_be_hidden()
+    page.mouse.move(700, 300)
+    page.mouse.wheel(0, 900)
+    up.click()
+    assert page.evaluate("() => window.scrollY") == 0
+    expect(up).to_be_hidden()
+
+
+def test_a_hit_is_seen_large(visit: Visits) -> None:
+    page = visit("?like=3")
+    page.locator("#hits .hit").first.hover()
+    page.get_by_role("button", name="Why hit 1?").click()
+    link = page.get_by_role("link", name="See it large")
+    answer = page.request.get(f"{visit.site}/{link.get_attribute('href')}")
+    assert answer.headers["content-type"] == "image/jpeg"
+
+
 def test_without_a_picture_the_panel_tells_what_an_image_has(visit: Visits) -> None:
     page = visit("?has=primary_color:blue")
     first = hits(page)[0]
