@@ -1,6 +1,6 @@
 // What is searched for, in words: the headline, and a chip to remove for each filter.
 
-import { between, byId, count, el, icon, ICONS, images, percent, words } from "./dom.js";
+import { between, byId, count, el, icon, ICONS, images, percent, refill, words } from "./dom.js";
 import { drawable, swatch } from "./swatches.js";
 import { hasFilter, hasPicture, ranged, toggled } from "./state.js";
 
@@ -43,7 +43,7 @@ export function showChips(state, change) {
     const all = () => change({ has: {}, is: {}, range: {}, sure: null });
     chips.push(el("li", {}, el("button.link-button", { type: "button", onclick: all }, "Clear all")));
   }
-  byId("chips").replaceChildren(...chips);
+  refill(byId("chips"), ...chips);
 }
 
 function chip(name, value, remove, drawn = null) {

@@ -37,6 +37,14 @@ export const ICONS = {
 
 export const byId = (id) => document.getElementById(id);
 
+/** Replace what a list has; a keyboard that was at one of its buttons stays there, or goes to the pictures. */
+export function refill(list, ...children) {
+  const buttons = () => [...list.querySelectorAll("button")];
+  const at = buttons().indexOf(document.activeElement);
+  list.replaceChildren(...children);
+  if (at >= 0) (buttons()[at] || buttons().at(-1) || byId("results")).focus({ preventScroll: true });
+}
+
 /** `wing_color` as people write it. */
 export const words = (name) => name.replaceAll("_", " ");
 
@@ -60,8 +68,17 @@ export function between(from, to) {
 export const percent = (share) => `${Math.round(share * 100)}%`;
 export const images = (total) => (total === 1 ? "1 image" : `${count(total)} images`);
 
-/** The file of `folder/file.jpg`, without its ending. */
-export const title = (name) => words(name.slice(name.lastIndexOf("/") + 1).replace(/\.\w{2,5}$/, ""));
+const TITLES = ["title", "name"]; // fields that say what an image is called
+
+/** The field by which an image is called; undefined if its file alone has a name. */
+export const titleField = ({ fields }) => TITLES.find((each) => typeof fields[each] === "string" && fields[each]);
+
+/** What an image is called: by its own field, or by its file, without folder and ending. */
+export function title(image) {
+  const field = titleField(image);
+  if (field) return image.fields[field];
+  return words(image.name.slice(image.name.lastIndexOf("/") + 1).replace(/\.\w{2,5}$/, ""));
+}
 
 /** Return a function that does `work` once it has not been called for some milliseconds. */
 export function settled(work, milliseconds) {

@@ -8,6 +8,7 @@ import { ranged, toggled } from "./state.js";
 import { isDrawn, swatch } from "./swatches.js";
 
 const KINDS = { attribute: "has", text: "is", number: "range" };
+const FEW = 12; // texts of a field that need not be folded
 const FOLDED = 14; // groups whose place is kept until they are known
 /** The filters of one catalogue. `change` is called with the part of the state that changes. */
 export class Facets {
@@ -96,7 +97,8 @@ class Group {
       {},
       el("summary", {}, el("span.group-name", {}, this.label), this.chosen),
     );
-    if (facet.kind !== "attribute") this.element.open = true;
+    // What the merchant imported is there to choose from, unless nearly every image has its own.
+    if (facet.kind !== "attribute") this.element.open = facet.different <= FEW;
   }
 
   /** Name what is chosen beside the group, which may be folded; `told` are texts or elements. */

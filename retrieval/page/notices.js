@@ -1,6 +1,6 @@
 // What the page has to say: quiet notices above the pictures, and why there are none.
 
-import { byId, el, icon, ICONS } from "./dom.js";
+import { byId, el, icon, ICONS, refill } from "./dom.js";
 
 /** Say something above the pictures; `act` is `[label, function]`. */
 export function notice(sentence, { wrong = false, act = null } = {}) {
@@ -31,7 +31,7 @@ export function trouble({ heading, detail, acts, wrong = false }) {
 }
 
 export function untroubled() {
-  byId("trouble").replaceChildren();
+  refill(byId("trouble"));
 }
 
 const button = (kind, label, work) => el(`button.${kind}`, { type: "button", onclick: work }, label);

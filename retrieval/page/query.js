@@ -1,7 +1,7 @@
 // The pictures searched with: how they come in (picked, pasted, dropped), are shown, and removed.
 
 import * as api from "./api.js";
-import { byId, el, icon, ICONS } from "./dom.js";
+import { byId, el, icon, ICONS, refill } from "./dom.js";
 import { MOST_PICTURES } from "./state.js";
 
 const OF_THE_FILE = new Set([413, 422]); // answers that say what is wrong with a file
@@ -123,7 +123,7 @@ export class Query {
       add.addEventListener("click", () => this.pick(true));
       shown.push(el("li", {}, add));
     }
-    this.list.replaceChildren(...shown);
+    refill(this.list, ...shown);
     this.list.hidden = !shown.length;
   }
 

@@ -3,7 +3,7 @@
 // A hit takes its place before its picture is there, since answers tell how wide and high it is.
 
 import * as api from "./api.js";
-import { byId, count, el, number, title } from "./dom.js";
+import { byId, count, el, number, title, titleField } from "./dom.js";
 import { toAddress } from "./state.js";
 
 const SKELETONS = [1.5, 0.8, 1.33, 1, 1.5, 1.25, 0.75, 1.5, 1.33, 1.1, 0.9, 1.5];
@@ -63,8 +63,10 @@ export class Results {
   }
 
   show(state, answer) {
+    const inside = this.list.contains(document.activeElement);
     this.clear();
     this.append(state, answer);
+    if (inside) this.list.querySelector(".picture")?.focus({ preventScroll: true });
   }
 
   append(state, answer) {
@@ -96,7 +98,7 @@ export class Results {
     });
     const link = el(
       "a.picture",
-      { href: toAddress(like), "aria-label": `More like hit ${hit.rank}, ${title(hit.name)}` },
+      { href: toAddress(like), "aria-label": `More like hit ${hit.rank}, ${title(hit)}` },
       picture,
     );
     picture.addEventListener("load", () => link.classList.add("there"), { once: true });
@@ -143,11 +145,12 @@ function place(ratio, tag) {
 }
 
 function caption(hit) {
-  const first = el("p.caption", {}, el("span.rank", {}, count(hit.rank)), el("span.name", { title: hit.name }, title(hit.name)));
+  const first = el("p.caption", {}, el("span.rank", {}, count(hit.rank)), el("span.name", { title: hit.name }, title(hit)));
   if (hit.similarity !== null) {
     first.append(el("span.score", { title: "Score" }, hit.score.toFixed(2)));
   }
-  const told = Object.values(hit.fields).filter((each) => ["string", "number"].includes(typeof each));
+  const { [titleField(hit)]: _, ...others } = hit.fields;
+  const told = Object.values(others).filter((each) => ["string", "number"].includes(typeof each));
   const fields = told.map((each) => (typeof each === "number" ? number(each) : each)).join(" · ");
   const twins = hit.near_duplicates ? `+${count(hit.near_duplicates)} that look the same` : "";
   const second = [fields, twins].filter(Boolean).join(" · ");

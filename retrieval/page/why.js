@@ -28,6 +28,7 @@ export class Why {
     this.panel.addEventListener("pointerenter", () => this.later(null));
     this.panel.addEventListener("pointerleave", () => this.leave());
     this.panel.addEventListener("focusin", () => (this.pinned = true));
+    this.panel.addEventListener("keydown", (event) => this.tab(event));
     document.addEventListener("keydown", (event) => {
       if (event.key === "Escape" && this.hit && !document.querySelector("dialog[open]")) this.close();
     });
@@ -71,6 +72,15 @@ export class Why {
     if (this.hit !== hit) this.open(tile, button, hit);
     this.pinned = true;
     this.panel.querySelector(".why-close").focus({ preventScroll: true });
+  }
+
+  /** Whoever tabs out of the panel is at its hit again, and not at the end of the page. */
+  tab(event) {
+    if (event.key !== "Tab") return;
+    const all = [...this.panel.querySelectorAll("a, button")];
+    if (event.target !== (event.shiftKey ? all[0] : all.at(-1))) return;
+    event.preventDefault();
+    this.close();
   }
 
   leave() {
@@ -133,7 +143,7 @@ export class Why {
     this.caption = el("p.heat-note", { role: "status" }, `${TOUCH.matches ? "Tap" : "Rest on"} an attribute to see where it is seen.`);
     this.table = el("ul.telling", { "aria-label": "Attributes that tell most" });
     this.panel.replaceChildren(
-      el("div.why-head", {}, el("h2", {}, title(hit.name)), large, close),
+      el("div.why-head", {}, el("h2", {}, title(hit)), large, close),
       pictures,
       this.caption,
       this.table,

@@ -23,6 +23,7 @@ DRAWN = 24
 BIRDS = 2 * DRAWN
 """More than a page; drawing takes long, so half of them are the others in a mirror."""
 BRANDS = ("Lynx", "Ibis", "Heron & Sons")
+TITLED, TITLE = 5, "A bird with a title of its own"
 
 
 @pytest.fixture(scope="session")
@@ -49,9 +50,12 @@ def settings(birds: Path, tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """Index the catalogue, with fields, for a service."""
     folder = tmp_path_factory.mktemp("service")
     build(birds, folder / "index", load_embedder())
-    rows = [f"bird-{i:04}.jpg,{i * 1.5},{BRANDS[i % 3]}" for i in range(1, BIRDS + 1)]
+    rows = [
+        f"bird-{i:04}.jpg,{i * 1.5},{BRANDS[i % 3]},{TITLE if i == TITLED else ''}"
+        for i in range(1, BIRDS + 1)
+    ]
     table = folder / "fields.csv"
-    table.write_text("\n".join(["path,price,brand", *rows]))
+    table.write_text("\n".join(["path,price,brand,title", *rows]))
     import_fields(table, folder / "index")
     return Settings(
         catalogs={"birds": folder / "index"},

@@ -91,6 +91,12 @@ def test_by_keyboard_alone(visit: Visits) -> None:
     expect(page.locator("#hits a.picture").first).to_be_focused()
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", level=1)).to_have_text("Images like this one, with")
+    settled(page)
+    expect(page.locator("#hits a.picture").first).to_be_focused()
+    page.get_by_role("button", name="Remove primary color blue").focus()
+    page.keyboard.press("Enter")
+    settled(page)
+    expect(page.locator("#results")).to_be_focused()
 
 
 def test_the_count_is_announced(visit: Visits) -> None:

@@ -89,7 +89,7 @@ def test_finding_a_filter(visit: Visits) -> None:
     expect(page.get_by_text("No filter has that name.")).to_be_visible()
     page.keyboard.press("Escape")
     expect(search).to_have_value("")
-    expect(page.locator("details.group-box:visible")).to_have_count(30)
+    expect(page.locator("details.group-box:visible")).to_have_count(31)
 
 
 def test_how_sure_it_must_be(visit: Visits) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page, Route, expect
 
-from tests.retrieval.service.page.conftest import BIRDS, Visits
+from tests.retrieval.service.page.conftest import BIRDS, BRANDS, TITLE, TITLED, Visits
 from tests.retrieval.service.page.looking import SEARCH, api, hits, settled, total, value
 
 
@@ -128,6 +128,11 @@ def test_why_by_keyboard(visit: Visits) -> None:
     page.keyboard.press("Escape")
     expect(panel).to_be_hidden()
     expect(button).to_be_focused()
+    page.keyboard.press("Enter")
+    panel.get_by_role("button", name="Not like this").focus()
+    page.keyboard.press("Tab")
+    expect(panel).to_be_hidden()
+    expect(button).to_be_focused()
 
 
 def test_from_hit_to_hit_by_arrows(visit: Visits) -> None:
@@ -177,6 +182,16 @@ def test_a_hit_is_seen_large(visit: Visits) -> None:
     link = page.get_by_role("link", name="See it large")
     answer = page.request.get(f"{visit.site}/{link.get_attribute('href')}")
     assert answer.headers["content-type"] == "image/jpeg"
+
+
+def test_a_hit_is_called_by_its_title_or_by_its_file(visit: Visits) -> None:
+    page = visit("?from=price:7.5&to=price:9")
+    captions = page.locator(".captions").all_inner_texts()
+    told = dict(zip(hits(page), (each.split()[1:] for each in captions), strict=True))
+    assert told == {
+        TITLED: [*TITLE.split(), "7.5", "·", *BRANDS[TITLED % 3].split()],
+        6: ["bird-0006", "9", "·", *BRANDS[0].split()],
+    }
 
 
 def test_without_a_picture_the_panel_tells_what_an_image_has(visit: Visits) -> None:
