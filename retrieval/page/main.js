@@ -29,6 +29,8 @@ const INVITATION =
 
 const GONE = 410; // a cursor, since the index was replaced; or a picture that was kept for a while
 
+const SLIDERS = new Set(["weight", "sure"]);
+
 let state = fromAddress(location.search);
 let catalogs = [];
 let groups = []; // of attributes, of the catalogue that is open
@@ -36,6 +38,7 @@ let opened = null; // its name
 let running = new AbortController();
 let answer = null; // the last page of the search that is shown
 let asked = null; // the request it answers
+let moved = null; // what the last change was of
 
 const current = () => state;
 const facets = new Facets(change);
@@ -53,9 +56,15 @@ const catalogChoice = byId("catalog");
 function change(part) {
   const then = { ...state, ...part };
   if (toAddress(then) === toAddress(state)) return;
-  visits.leave(results, answer, asked);
+  const kind = Object.keys(part).join();
+  if (SLIDERS.has(kind) && kind === moved) {
+    visits.move(toAddress(then)); // a slider that goes on is one step back, not one for each notch
+  } else {
+    visits.leave(results, answer, asked);
+    visits.enter(toAddress(then));
+  }
+  moved = kind;
   state = then;
-  visits.enter(toAddress(state));
   clearNotices();
   run();
   scrollUp();
@@ -277,6 +286,7 @@ window.addEventListener("popstate", (event) => {
   visits.leave(results, answer, asked);
   state = { ...fromAddress(location.search) };
   state.catalog ||= catalogs[0]?.name ?? null;
+  moved = null;
   clearNotices();
   const visit = visits.back(event.state);
   if (!visit || state.catalog !== opened) {

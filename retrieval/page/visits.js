@@ -35,6 +35,11 @@ export class Visits {
     history.pushState({ visit: this.now }, "", address);
   }
 
+  /** Go on at another address, in the same place of the history. */
+  move(address) {
+    history.replaceState({ visit: this.now }, "", address);
+  }
+
   /** What was shown at a place of the history; undefined if it is not remembered. */
   back(state) {
     this.now = state?.visit ?? 0;
