@@ -29,7 +29,9 @@ export class Cropper {
       el(
         "p.help",
         { id: "crop-help" },
-        "Draw a rectangle, or move it with the arrow keys; with Shift they change its size.",
+        "Draw a rectangle",
+        el("span.by-key", {}, ", or move it with the arrow keys; with Shift they change its size"),
+        ".",
       ),
       this.stage,
       el(

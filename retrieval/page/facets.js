@@ -10,6 +10,8 @@ import { isDrawn, swatch } from "./swatches.js";
 const KINDS = { attribute: "has", text: "is", number: "range" };
 const FEW = 12; // texts of a field that need not be folded
 const FOLDED = 14; // groups whose place is kept until they are known
+const folded = () => Array.from({ length: FOLDED }, () => el("div.skeleton"));
+
 /** The filters of one catalogue. `change` is called with the part of the state that changes. */
 export class Facets {
   constructor(change) {
@@ -32,7 +34,7 @@ export class Facets {
         }
       },
     });
-    this.list = el("div.groups", {}, ...Array.from({ length: FOLDED }, () => el("div.skeleton")));
+    this.list = el("div.groups", {}, ...folded());
     this.none = el("p.no-filter", { hidden: true }, "No filter has that name.");
     this.element = el(
       "div.facets",
@@ -51,13 +53,14 @@ export class Facets {
       ),
     );
     this.groups.clear();
-    this.list.replaceChildren();
+    this.list.replaceChildren(...folded());
     this.search.value = "";
   }
 
   /** Show counts and what is chosen. Fields come first: they are the merchant's own. */
   show(state, facets) {
     this.state = state;
+    this.rest();
     const ordered = [...facets].sort((one, other) => (one.kind === "attribute") - (other.kind === "attribute"));
     for (const facet of ordered) {
       const key = `${facet.kind}:${facet.name}`;
@@ -69,6 +72,11 @@ export class Facets {
       this.groups.get(key).show(facet);
     }
     this.find();
+  }
+
+  /** Keep no place for groups that are not known. */
+  rest() {
+    if (!this.groups.size) this.list.replaceChildren();
   }
 
   /** Show what is chosen before its counts are known. */

@@ -4,10 +4,10 @@ import * as api from "./api.js";
 import { headline, inWords, outcome, showChips } from "./chips.js";
 import { Sliders, Tools } from "./controls.js";
 import { Cropper } from "./crop.js";
-import { byId, el, images, percent, words } from "./dom.js";
+import { byId, el, images, words } from "./dom.js";
 import { Facets } from "./facets.js";
 import { keyForm } from "./key.js";
-import { clearNotices, notice, trouble, untroubled } from "./notices.js";
+import { clearNotices, notice, plainly, trouble, untroubled } from "./notices.js";
 import { Query } from "./query.js";
 import { Results } from "./results.js";
 import { Sheet } from "./sheet.js";
@@ -193,16 +193,6 @@ function nothing(found, others) {
   trouble({ heading: "Nothing found", detail: plainly(found.reason), acts });
 }
 
-/** A reason of the service, `no image has size=small>=0.9`, as people write it. */
-function plainly(reason) {
-  const text = (reason || "")
-    .replace(/=([^\s=<>]+)>=([\d.]+)/g, (_, value, sure) => `=${value} (${percent(Number(sure))} sure)`)
-    .replaceAll("<=", " up to ")
-    .replaceAll(">=", " from ")
-    .replace(/(\w)=/g, "$1 ");
-  return text && `${text[0].toUpperCase()}${words(text.slice(1))}.`;
-}
-
 async function showShelves(signal) {
   const place = byId("shelves");
   if (place.hidden || place.querySelector(".card")) return;
@@ -239,6 +229,7 @@ function fail(error) {
   byId("status").textContent = "";
   byId("shelves").hidden = true;
   results.clear();
+  facets.rest();
   answer = null;
   showAsked();
   const lost = error.status === GONE || (error.status === 400 && /no such picture/.test(error.message));
@@ -289,7 +280,7 @@ window.addEventListener("popstate", (event) => {
   moved = null;
   clearNotices();
   const visit = visits.back(event.state);
-  if (!visit || state.catalog !== opened) {
+  if (!visit?.answer.hits.length || state.catalog !== opened) {
     run();
     return;
   }

@@ -1,6 +1,6 @@
 // What the page has to say: quiet notices above the pictures, and why there are none.
 
-import { byId, el, icon, ICONS, refill } from "./dom.js";
+import { byId, el, icon, ICONS, percent, refill, words } from "./dom.js";
 
 /** Say something above the pictures; `act` is `[label, function]`. */
 export function notice(sentence, { wrong = false, act = null } = {}) {
@@ -28,6 +28,16 @@ export function trouble({ heading, detail, acts, wrong = false }) {
   const buttons = acts.map(([label, work], at) => button(at ? "quiet-button" : "main-button", label, work));
   if (buttons.length) shown.push(el("div.buttons", {}, ...buttons));
   byId("trouble").replaceChildren(el("div.trouble", { role: wrong ? "alert" : "status" }, ...shown));
+}
+
+/** A reason of the service, `no image has size=small>=0.9`, as people write it. */
+export function plainly(reason) {
+  const text = (reason || "")
+    .replace(/=([^\s=<>]+)>=([\d.]+)/g, (_, value, sure) => `=${value} (${percent(Number(sure))} sure)`)
+    .replaceAll("<=", " up to ")
+    .replaceAll(">=", " from ")
+    .replace(/(\w)=/g, "$1 ");
+  return text && `${text[0].toUpperCase()}${words(text.slice(1))}.`;
 }
 
 export function untroubled() {

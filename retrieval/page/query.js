@@ -165,5 +165,5 @@ function figure(picture, label, remove, more = null) {
 
 function cropButton(crop, open) {
   const text = crop ? "Change the part" : "Choose a part";
-  return el("button.crop-button", { type: "button", onclick: open }, icon(ICONS.crop), el("span", {}, text));
+  return el("button.crop-button", { type: "button", onclick: open, "aria-label": text }, icon(ICONS.crop), el("span", {}, text));
 }

@@ -174,6 +174,8 @@ def test_why_nothing_is_found_is_told_in_words(visit: Visits) -> None:
     page.get_by_role("button", name="Clear all filters").click()
     settled(page)
     assert total(page) == BIRDS
+    page.go_back()
+    expect(reason).to_contain_text("(100% sure)")
 
 
 @pytest.mark.parametrize("name", ["primary color", "wing pattern"])
