@@ -99,7 +99,10 @@ export class Cropper {
   }
 
   key(event) {
-    if (event.key === "Enter") this.apply();
+    if (event.key === "Enter") {
+      event.preventDefault(); // or it would press the button that has the keyboard afterwards
+      this.apply();
+    }
     const arrow = ARROWS[event.key];
     if (!arrow) return;
     event.preventDefault();
