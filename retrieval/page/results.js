@@ -150,7 +150,7 @@ function caption(hit) {
     first.append(el("span.score", { title: "Score" }, hit.score.toFixed(2)));
   }
   const { [titleField(hit)]: _, ...others } = hit.fields;
-  const told = Object.values(others).filter((each) => ["string", "number"].includes(typeof each));
+  const told = Object.values(others).flat().filter((each) => ["string", "number"].includes(typeof each));
   const fields = told.map((each) => (typeof each === "number" ? number(each) : each)).join(" · ");
   const twins = hit.near_duplicates ? `+${count(hit.near_duplicates)} that look the same` : "";
   const second = [fields, twins].filter(Boolean).join(" · ");

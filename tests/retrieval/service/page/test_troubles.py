@@ -92,6 +92,16 @@ def test_a_picture_that_is_no_longer_kept(visit: Visits) -> None:
     assert 0 < total(page) < BIRDS
 
 
+def test_a_picture_that_has_expired(visit: Visits) -> None:
+    visit.refusals = True
+    page = visit.blank()
+    gone = {"detail": "this picture is no longer kept"}
+    page.route(f"**{SEARCH}", lambda route: route.fulfill(status=410, json=gone))
+    page.goto(f"{visit.site}/?picture={'A' * 22}")
+    expect(page.get_by_role("heading", name="This picture is no longer kept")).to_be_visible()
+    expect(page.get_by_role("button", name="Choose a part")).to_be_hidden()
+
+
 def test_a_link_that_names_what_is_not_there(visit: Visits) -> None:
     visit.refusals = True
     page = visit("?has=primary_colour:blue")
