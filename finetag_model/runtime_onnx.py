@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 import onnxruntime
@@ -23,17 +25,30 @@ GRAPH_VERSION = 2
 """Raised whenever `InferenceNetwork` changes, so that graphs of the old one are not used."""
 
 
+CORES = os.cpu_count() or 1
+PIECE = 2
+"""Images that one core takes at a time. Of more, more lie between the caches and memory."""
+
+
 class OnnxEmbedder:
-    """Embeds with ONNX Runtime on the CPU."""
+    """Embeds with ONNX Runtime on the CPU.
+
+    A few images go through the network one run after another, on all cores each, which is the
+    soonest. Of many, each core takes pieces by itself, which is the most a second: threads that
+    share a run wait for each other after every layer, the longer where other work has one of
+    their cores. An image has the same numbers, to the bit, either way.
+    """
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         self._model = checkpoint.model
-        graph = exported_graph(checkpoint)
+        self._graph = exported_graph(checkpoint)
         try:
-            self._session = cpu_session(graph)
+            self._session = cpu_session(self._graph)
         except Exception:  # a damaged file in the cache; ONNX Runtime's errors share no base
-            graph.unlink()
+            self._graph.unlink()
             self._session = cpu_session(exported_graph(checkpoint))
+        self._cores: _Cores | None = None
+        self._lock = Lock()
 
     @property
     def model(self) -> ModelInfo:
@@ -42,13 +57,44 @@ class OnnxEmbedder:
 
     def embed(self, pixels: NDArray[np.uint8]) -> Embedding:
         """Embed B images given as uint8 pixels of shape (B, input_size, input_size, 3)."""
-        scores, visual = self._session.run(["scores", "visual"], {"pixels": pixels})
-        return Embedding(scores, visual)
+        if len(pixels) < CORES * PIECE:
+            return _run(self._session, pixels)
+        with self._lock:
+            if self._cores is None:  # made when needed: to search one image, it never is
+                self._cores = _Cores(self._graph)
+        return self._cores.embed(pixels)
 
 
-def cpu_session(graph: Path) -> onnxruntime.InferenceSession:
-    """Open an ONNX file to run on all cores, shared with the threads that read pictures."""
+class _Cores:
+    """The network with a thread for each core, each of which runs it alone."""
+
+    def __init__(self, graph: Path) -> None:
+        self._session = cpu_session(graph, threads=1)
+        self._pool = ThreadPoolExecutor(CORES)
+
+    def embed(self, pixels: NDArray[np.uint8]) -> Embedding:
+        pieces = [pixels[at : at + PIECE] for at in range(0, len(pixels), PIECE)]
+        made = list(self._pool.map(lambda piece: _run(self._session, piece), pieces))
+        return Embedding(
+            np.concatenate([each.scores for each in made]),
+            np.concatenate([each.visual for each in made]),
+        )
+
+
+def _run(session: onnxruntime.InferenceSession, pixels: NDArray[np.uint8]) -> Embedding:
+    scores, visual = session.run(["scores", "visual"], {"pixels": pixels})
+    return Embedding(scores, visual)
+
+
+def cpu_session(graph: Path, *, threads: int = 0) -> onnxruntime.InferenceSession:
+    """Open an ONNX file to run on a CPU, shared with the threads that read pictures.
+
+    Args:
+        graph: the file.
+        threads: how many one run takes; 0 is one for each core.
+    """
     options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
     # By default a thread without work spins, on a core that would be decoding the next pictures.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
