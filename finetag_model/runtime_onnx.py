@@ -27,28 +27,20 @@ GRAPH_VERSION = 2
 
 CORES = os.cpu_count() or 1
 PIECE = 2
-"""Images that one core takes at a time. Of more, more lie between the caches and memory."""
+"""Images that a core takes at a time where each works by itself."""
 
 
 class OnnxEmbedder:
-    """Embeds with ONNX Runtime on the CPU.
-
-    A few images go through the network one run after another, on all cores each, which is the
-    soonest. Of many, each core takes pieces by itself, which is the most a second: threads that
-    share a run wait for each other after every layer, the longer where other work has one of
-    their cores. An image has the same numbers, to the bit, either way.
-    """
+    """Embeds with ONNX Runtime on the CPU."""
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         self._model = checkpoint.model
-        self._graph = exported_graph(checkpoint)
+        graph = exported_graph(checkpoint)
         try:
-            self._session = cpu_session(self._graph)
+            self._network = OnnxNetwork(graph)
         except Exception:  # a damaged file in the cache; ONNX Runtime's errors share no base
-            self._graph.unlink()
-            self._session = cpu_session(exported_graph(checkpoint))
-        self._cores: _Cores | None = None
-        self._lock = Lock()
+            graph.unlink()
+            self._network = OnnxNetwork(exported_graph(checkpoint))
 
     @property
     def model(self) -> ModelInfo:
@@ -57,28 +49,43 @@ class OnnxEmbedder:
 
     def embed(self, pixels: NDArray[np.uint8]) -> Embedding:
         """Embed B images given as uint8 pixels of shape (B, input_size, input_size, 3)."""
-        if len(pixels) < CORES * PIECE:
-            return _run(self._session, pixels)
-        with self._lock:
-            if self._cores is None:  # made when needed: to search one image, it never is
-                self._cores = _Cores(self._graph)
-        return self._cores.embed(pixels)
+        return self._network.embed(pixels)
 
 
-class _Cores:
-    """The network with a thread for each core, each of which runs it alone."""
+class OnnxNetwork:
+    """An exported network.
+
+    A few images go through it in one run on all cores, which is the soonest. Of many, each core
+    takes pieces by itself, which is the most a second: the threads of one run wait for each other
+    after every layer, all the longer where other work has one of their cores. An image has the
+    same numbers, to the bit, either way.
+    """
 
     def __init__(self, graph: Path) -> None:
-        self._session = cpu_session(graph, threads=1)
-        self._pool = ThreadPoolExecutor(CORES)
+        """Open a file of the inputs and outputs that `export_onnx` gives; it must stay there."""
+        self._graph = graph
+        self._on_all_cores = cpu_session(graph)
+        self._on_one_core: onnxruntime.InferenceSession | None = None
+        self._cores = ThreadPoolExecutor(CORES)
+        self._lock = Lock()
 
     def embed(self, pixels: NDArray[np.uint8]) -> Embedding:
+        """Embed B images given as uint8 pixels of shape (B, side, side, 3)."""
+        if len(pixels) < CORES * PIECE:
+            return _run(self._on_all_cores, pixels)
+        session = self._one_core_session()
         pieces = [pixels[at : at + PIECE] for at in range(0, len(pixels), PIECE)]
-        made = list(self._pool.map(lambda piece: _run(self._session, piece), pieces))
+        made = list(self._cores.map(lambda piece: _run(session, piece), pieces))
         return Embedding(
             np.concatenate([each.scores for each in made]),
             np.concatenate([each.visual for each in made]),
         )
+
+    def _one_core_session(self) -> onnxruntime.InferenceSession:
+        with self._lock:
+            if self._on_one_core is None:  # a search for one image never needs it
+                self._on_one_core = cpu_session(self._graph, threads=1)
+            return self._on_one_core
 
 
 def _run(session: onnxruntime.InferenceSession, pixels: NDArray[np.uint8]) -> Embedding:
