@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from finetag_model.checkpoint import Checkpoint
 from finetag_model.export import export_module
 from finetag_model.inference import InferenceNetwork
-from finetag_model.runtime_onnx import cpu_session, exported_graph
+from finetag_model.runtime_onnx import OnnxNetwork, cpu_session, exported_graph
 from finetag_model.trunks import new_trunk
 from indexer.building import BATCH
 
@@ -65,11 +65,11 @@ def compiled(checkpoint: Checkpoint, calibration: Pixels) -> Run:
 
 def on_onnx(graph: Path) -> Run:
     """Run a graph as FineTag does."""
-    session = cpu_session(graph)
+    network = OnnxNetwork(graph)
 
     def run(pixels: Pixels) -> tuple[Floats, Floats]:
-        scores, visual = session.run(["scores", "visual"], {"pixels": pixels})
-        return scores, visual
+        made = network.embed(pixels)
+        return made.scores, made.visual
 
     return run
 
@@ -101,7 +101,9 @@ def int8(checkpoint: Checkpoint, calibration: Pixels) -> Run:
             per_channel=True,
             reduce_range=True,  # 8 bits overflow in AVX2, which has no VNNI: 0.024 of W_MAP
         )
-        return on_onnx(graph)
+        run = on_onnx(graph)
+        run(calibration)  # while the file is there
+        return run
 
 
 RUNTIMES: Mapping[str, Callable[[Checkpoint, Pixels], Run]] = {

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 import onnxruntime
@@ -23,6 +25,11 @@ GRAPH_VERSION = 2
 """Raised whenever `InferenceNetwork` changes, so that graphs of the old one are not used."""
 
 
+CORES = os.cpu_count() or 1
+PIECE = 2
+"""Images that a core takes at a time where each works by itself."""
+
+
 class OnnxEmbedder:
     """Embeds with ONNX Runtime on the CPU."""
 
@@ -30,10 +37,10 @@ class OnnxEmbedder:
         self._model = checkpoint.model
         graph = exported_graph(checkpoint)
         try:
-            self._session = cpu_session(graph)
+            self._network = OnnxNetwork(graph)
         except Exception:  # a damaged file in the cache; ONNX Runtime's errors share no base
             graph.unlink()
-            self._session = cpu_session(exported_graph(checkpoint))
+            self._network = OnnxNetwork(exported_graph(checkpoint))
 
     @property
     def model(self) -> ModelInfo:
@@ -42,13 +49,59 @@ class OnnxEmbedder:
 
     def embed(self, pixels: NDArray[np.uint8]) -> Embedding:
         """Embed B images given as uint8 pixels of shape (B, input_size, input_size, 3)."""
-        scores, visual = self._session.run(["scores", "visual"], {"pixels": pixels})
-        return Embedding(scores, visual)
+        return self._network.embed(pixels)
 
 
-def cpu_session(graph: Path) -> onnxruntime.InferenceSession:
-    """Open an ONNX file to run on all cores, shared with the threads that read pictures."""
+class OnnxNetwork:
+    """An exported network.
+
+    A few images go through it in one run on all cores, which is the soonest. Of many, each core
+    takes pieces by itself, which is the most a second: the threads of one run wait for each other
+    after every layer, all the longer where other work has one of their cores. An image has the
+    same numbers, to the bit, either way.
+    """
+
+    def __init__(self, graph: Path) -> None:
+        """Open a file of the inputs and outputs that `export_onnx` gives; it must stay there."""
+        self._graph = graph
+        self._on_all_cores = cpu_session(graph)
+        self._on_one_core: onnxruntime.InferenceSession | None = None
+        self._cores = ThreadPoolExecutor(CORES)
+        self._lock = Lock()
+
+    def embed(self, pixels: NDArray[np.uint8]) -> Embedding:
+        """Embed B images given as uint8 pixels of shape (B, side, side, 3)."""
+        if len(pixels) < CORES * PIECE:
+            return _run(self._on_all_cores, pixels)
+        session = self._one_core_session()
+        pieces = [pixels[at : at + PIECE] for at in range(0, len(pixels), PIECE)]
+        made = list(self._cores.map(lambda piece: _run(session, piece), pieces))
+        return Embedding(
+            np.concatenate([each.scores for each in made]),
+            np.concatenate([each.visual for each in made]),
+        )
+
+    def _one_core_session(self) -> onnxruntime.InferenceSession:
+        with self._lock:
+            if self._on_one_core is None:  # a search for one image never needs it
+                self._on_one_core = cpu_session(self._graph, threads=1)
+            return self._on_one_core
+
+
+def _run(session: onnxruntime.InferenceSession, pixels: NDArray[np.uint8]) -> Embedding:
+    scores, visual = session.run(["scores", "visual"], {"pixels": pixels})
+    return Embedding(scores, visual)
+
+
+def cpu_session(graph: Path, *, threads: int = 0) -> onnxruntime.InferenceSession:
+    """Open an ONNX file to run on a CPU, shared with the threads that read pictures.
+
+    Args:
+        graph: the file.
+        threads: how many one run takes; 0 is one for each core.
+    """
     options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
     # By default a thread without work spins, on a core that would be decoding the next pictures.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])

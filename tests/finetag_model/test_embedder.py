@@ -3,6 +3,7 @@ from __future__ import annotations
 import ctypes
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -66,6 +67,20 @@ def test_an_image_does_not_depend_on_its_batch(
     alone = embedders[runtime].embed(pixels[3:4])
     np.testing.assert_allclose(alone.scores[0], together.scores[3], atol=1e-5)
     np.testing.assert_allclose(alone.visual[0], together.visual[3], atol=1e-5)
+
+
+@pytest.mark.parametrize("images", [4, 5, 17])
+def test_many_images_at_a_time_get_the_bits_they_get_alone(
+    checkpoint_path: Path, monkeypatch: pytest.MonkeyPatch, images: int
+) -> None:
+    monkeypatch.setattr("finetag_model.runtime_onnx.CORES", 2)  # fewer than images
+    embedder = load_embedder(checkpoint_path, "onnx")
+    pixels = random_pixels(images)
+    alone = [embedder.embed(pixels[at : at + 1]) for at in range(images)]
+    with ThreadPoolExecutor(3) as pool:  # a service embeds for several at once
+        for together in pool.map(embedder.embed, [pixels] * 3):
+            np.testing.assert_array_equal(together.scores, [each.scores[0] for each in alone])
+            np.testing.assert_array_equal(together.visual, [each.visual[0] for each in alone])
 
 
 def test_scores_and_visual_vectors_are_as_documented(
