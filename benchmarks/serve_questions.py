@@ -50,7 +50,7 @@ def make(index: Index, parents: Index, number: int, seed: int) -> Questions:
     """
     random = np.random.default_rng([seed, 2])
     names = index.manifest.vocabulary.names
-    counts = np.array([index.count(each) for each in range(len(names))])
+    counts = index.counts([tuple(range(len(names)))], index.all_rows)[0].each
     common = np.flatnonzero((counts >= index.rows // 1000) & (counts <= index.rows // 2))
     assert len(common) > 1, "no attribute is of some images, and not of most"
 

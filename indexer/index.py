@@ -21,7 +21,7 @@ from finetag_model.errors import CatalogueError, UsageError
 from indexer.approximation import Plan
 from indexer.arrays import mapped
 from indexer.columns import Columns
-from indexer.counting import Counter
+from indexer.counting import Counts, KeptCounts, Positions
 from indexer.layout import Pointer, current_pointer, damaged, generation_dir, hold
 from indexer.manifest import (
     FIELDS,
@@ -80,7 +80,7 @@ class Index:
         offsets = mapped(folder / OFFSETS, np.int64, (rows + 1,))
         lines = np.memmap(folder / RECORDS, np.uint8, mode="r")
         self._listed_masks: dict[int, Mask] = {}
-        self._counters: dict[tuple[int, ...], Counter] = {}
+        self._counts = KeptCounts(self._masks)
         self._records = Records(np.asarray(lines), offsets, self.root)
 
     @classmethod
@@ -152,18 +152,21 @@ class Index:
 
     def matching(self, positions: Sequence[int]) -> NDArray[np.int64]:
         """Return the rows, ascending, that pass all these attributes' default thresholds."""
-        every = Selection.all(self.rows).mask
+        every = self.all_rows.mask
         return Selection(reduce(np.bitwise_and, map(self.mask, positions), every)).rows
 
-    def count(self, position: int) -> int:
-        """Return how many rows pass one attribute's default threshold."""
-        return Selection(self.mask(position)).count
+    @cached_property
+    def all_rows(self) -> Selection:
+        """Every row."""
+        return Selection.all(self.rows)
 
-    def counter(self, positions: tuple[int, ...]) -> Counter:
-        """Return what counts several attributes, by default thresholds; it is kept."""
-        if positions not in self._counters:
-            self._counters[positions] = Counter([self.mask(each) for each in positions])
-        return self._counters[positions]
+    def counts(self, groups: Sequence[Positions], among: Selection) -> list[Counts]:
+        """Return how many of some rows pass the default thresholds of groups of attributes.
+
+        Counts are kept, so that the same rows are quickly counted again, and rows `without` a few
+        where the whole was counted.
+        """
+        return self._counts.count(groups, among)
 
     def row_of(self, id_: int) -> int:
         """Return the row of an image.
@@ -252,7 +255,7 @@ class Index:
         for array in (self._masks, self._scores):
             array[:, :: 1 << 12].max(initial=0)
         for positions in self.manifest.vocabulary.groups.values():
-            self.counter(positions)
+            self._counts.prepare(positions)
 
     def images(self, rows: Iterable[int]) -> list[ImageRecord]:
         """Return the records of these rows, in their order.

@@ -5,6 +5,7 @@ How a filter is written, and what passes it, is the business of `retrieval`.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable
 from functools import cached_property
 
@@ -26,6 +27,8 @@ class Selection:
 
     Attributes:
         mask: which; in the order of the rows.
+        whole: what rows were taken out of by `without`; else itself.
+        left_out: the rows that were taken out.
     """
 
     def __init__(self, mask: Mask, in_lists: Callable[[], Mask] | None = None) -> None:
@@ -37,6 +40,8 @@ class Selection:
                 quicker way to it than to reorder `mask`.
         """
         self.mask = mask
+        self.whole = self
+        self.left_out: tuple[int, ...] = ()
         self._in_lists = in_lists
         self._listed: Mask | None = None
 
@@ -58,9 +63,17 @@ class Selection:
     def without(self, rows: Iterable[int]) -> Selection:
         """Return the selection without some rows, given by their numbers."""
         mask = self.mask.copy()
-        for row in rows:
+        there = [row for row in dict.fromkeys(rows) if mask[row // 8] >> row % 8 & 1]
+        for row in there:
             mask[row // 8] &= 255 - (1 << row % 8)
-        return Selection(mask)
+        left = Selection(mask)
+        left.whole, left.left_out = self.whole, (*self.left_out, *there)
+        return left
+
+    @cached_property
+    def digest(self) -> bytes:
+        """The same for the same rows of an index, however they were asked for."""
+        return hashlib.sha256(self.mask.data).digest()
 
     @cached_property
     def count(self) -> int:

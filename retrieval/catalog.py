@@ -18,6 +18,7 @@ from finetag_model.errors import CatalogueError, ImageError
 from indexer import Index, find_index
 from retrieval.answer import Answer
 from retrieval.clock import Clock
+from retrieval.facets import of_groups
 from retrieval.request import Crop, Request, ids, several
 from retrieval.search import Search
 from retrieval.target import Target, combined, rows_with, stored
@@ -193,11 +194,8 @@ class Catalog:
 
     def attributes(self) -> list[tuple[str, list[tuple[str, int]]]]:
         """Return each group with its values, and of each value how many images have it."""
-        vocabulary = self.index.manifest.vocabulary
-        return [
-            (group, [(vocabulary.value(each), self.index.count(each)) for each in positions])
-            for group, positions in vocabulary.groups.items()
-        ]
+        groups = tuple(self.index.manifest.vocabulary.groups)
+        return [(each.name, list(each.values)) for each in of_groups(self.index, None, groups)]
 
     def paths_of(self, ids: Iterable[int]) -> list[Path]:
         """Return the files of images, absolute.

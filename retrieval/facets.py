@@ -56,28 +56,44 @@ def facets(
     """
     vocabulary = index.manifest.vocabulary
     known = Names(vocabulary, index.columns)
-    found = map(known.either, names or (*vocabulary.groups, *index.columns.names))
-    rows = among or Selection.all(index.rows)
+    found = list(map(known.either, names or (*vocabulary.groups, *index.columns.names)))
+    names_of_groups = [name for name, is_group in found if is_group]
+    groups = iter(of_groups(index, among, names_of_groups, at_least))
     made: list[Facet] = []
     for name, is_group in found:
-        if is_group:
-            made.append(_of_group(index, rows, name, at_least))
-        else:
-            made += _of_field(index, among, name)
+        made += [next(groups)] if is_group else _of_field(index, among, name)
     return tuple(made)
 
 
-def _of_group(index: Index, among: Selection, name: str, at_least: float | None) -> Facet:
-    vocabulary = index.manifest.vocabulary
-    positions = vocabulary.groups[name]
-    values = [vocabulary.value(each) for each in positions]
+def of_groups(
+    index: Index, among: Selection | None, names: Sequence[str], at_least: float | None = None
+) -> list[Facet]:
+    """Count the values of groups of attributes, as `facets` does."""
+    vocabulary, rows = index.manifest.vocabulary, among or index.all_rows
+    groups = [vocabulary.groups[name] for name in names]
     if at_least is None:
-        counts, images = index.counter(positions).count(among)
+        found = [(each.each.tolist(), each.any) for each in index.counts(groups, rows)]
     else:
-        masks = [passing(Has(name, (value,), at_least), index) for value in values]
-        *counts, images = among.counts([*masks, np.bitwise_or.reduce(masks)])
-    pairs = tuple(zip(values, counts, strict=True))
-    return Facet(name, "attribute", pairs, images, len(values))
+        found = [_counted(index, rows, name, at_least) for name in names]
+    return [
+        Facet(
+            name,
+            "attribute",
+            tuple(zip(map(vocabulary.value, positions), counts, strict=True)),
+            images,
+            len(positions),
+        )
+        for name, positions, (counts, images) in zip(names, groups, found, strict=True)
+    ]
+
+
+def _counted(index: Index, among: Selection, name: str, at_least: float) -> tuple[list[int], int]:
+    """Return how many rows have each value of a group so probably, and how many any."""
+    vocabulary = index.manifest.vocabulary
+    values = map(vocabulary.value, vocabulary.groups[name])
+    masks = [passing(Has(name, (value,), at_least), index) for value in values]
+    *counts, images = among.counts([*masks, np.bitwise_or.reduce(masks)])
+    return counts, images
 
 
 def _of_field(index: Index, among: Selection | None, name: str) -> list[Facet]:

@@ -205,7 +205,7 @@ class Search:
         """Return what passes without what was searched with: that is counted, and may be a hit."""
         if target is None or not target.rows:
             return self._among
-        return (self._among or Selection.all(self._index.rows)).without(target.rows)
+        return (self._among or self._index.all_rows).without(target.rows)
 
     def _answer(self, hits: tuple[Hit, ...], plan: Plan, following: Cursor | None) -> Answer:
         index, tree = self._index, self._tree

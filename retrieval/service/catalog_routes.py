@@ -56,15 +56,11 @@ def attributes(served: Readable) -> list[AttributeGroup]:
         AttributeGroup(
             group=group,
             values=tuple(
-                AttributeValue(
-                    value=model.vocabulary.value(each),
-                    images=opened.index.count(each),
-                    threshold=thresholds[each],
-                )
-                for each in positions
+                AttributeValue(value=value, images=images, threshold=thresholds[at])
+                for at, (value, images) in zip(model.vocabulary.groups[group], values, strict=True)
             ),
         )
-        for group, positions in model.vocabulary.groups.items()
+        for group, values in opened.attributes()
     ]
 
 

@@ -302,6 +302,8 @@ def test_facets_that_are_named_are_counted_alone(shop: Catalog) -> None:
     answer = shop.search(where="upper=red", facets=["Lower", "BRAND"])
     assert [facet.name for facet in answer.facets] == ["lower", "brand"]
     assert shop.search(where="upper=red").facets == ()
+    fields_alone = shop.search(like=1, facets=["brand"]).facets
+    assert fields_alone == shop.search(like=1, facets=["upper", "brand", "upper"]).facets[1:2]
 
 
 @pytest.mark.parametrize("sort", ["price", "-price", "brand", "-brand", "code", "-code", "Code"])
