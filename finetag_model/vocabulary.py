@@ -45,7 +45,11 @@ class Vocabulary:
 
     def value(self, position: int) -> str:
         """Return the value part of the name at a position: `grey` of `wing_color=grey`."""
-        return self.names[position].partition("=")[2]
+        return self._values[position]
+
+    @cached_property
+    def _values(self) -> tuple[str, ...]:
+        return tuple(name.partition("=")[2] for name in self.names)
 
     def position(self, name: str) -> int:
         """Return the logit position of `group=value`.

@@ -18,6 +18,9 @@ from retrieval.where import Filter, Names, log_probability
 
 Rows = NDArray[np.int64]
 
+_SAME = 1e-9
+"""Logarithms whose exponentials may be equal are far less apart."""
+
 
 @dataclass(frozen=True)
 class Ranking:
@@ -102,9 +105,29 @@ class ByScore:
         return Ranking(rows[order], scores[order])
 
 
-def by_probability(index: Index, tree: Filter, rows: Rows) -> ByScore:
-    """Rank by the joint probability of the attributes that a filter asks for."""
-    return ByScore(rows, np.exp(log_probability(tree, index, rows)))
+class ByProbability:
+    """By the joint probability of the attributes that a filter asks for."""
+
+    plan = Plan()
+
+    def __init__(self, index: Index, tree: Filter, rows: Rows) -> None:
+        """Take the rows that pass, int64 (n,), ascending."""
+        self._rows, self._logs = rows, log_probability(tree, index, rows)
+
+    def top(self, number: int) -> Ranking:
+        """Return the most probable rows."""
+        rows, logs = self._rows, self._logs
+        if number < len(rows):
+            # Logarithms are turned into probabilities of few: those that are better than the
+            # last, and those that may become equal to it.
+            last = np.partition(logs, len(logs) - number)[len(logs) - number]
+            better = np.flatnonzero(logs > last + _SAME)
+            equal = np.flatnonzero((logs >= last - _SAME) & (logs <= last + _SAME))
+            if (logs[equal] == last).all():
+                equal = equal[: number - len(better)]
+            taken = np.sort(np.concatenate([better, equal]))
+            rows, logs = rows[taken], logs[taken]
+        return ByScore(rows, np.exp(logs)).top(number)
 
 
 def by_looks_and_attributes(index: Index, target: Target, rows: Rows, weight: float) -> ByScore:

@@ -21,12 +21,12 @@ from retrieval.facets import Facet, facets
 from retrieval.folding import Folded, Groups, fold, unfolded, unlike
 from retrieval.ranking import (
     ByLooks,
+    ByProbability,
     Ordered,
     Ranker,
     Ranking,
     Rows,
     by_looks_and_attributes,
-    by_probability,
     order_by,
     sort_field,
 )
@@ -114,7 +114,7 @@ class Search:
         ranker: Ranker
         if target is None:
             assert self._tree is not None  # noqa: S101
-            ranker = by_probability(index, self._tree, self._rows(self._among))
+            ranker = ByProbability(index, self._tree, self._rows(self._among))
         elif request.weight < 1:
             rows = self._rows(self._among)
             ranker = by_looks_and_attributes(index, target, rows, request.weight)

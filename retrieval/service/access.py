@@ -9,8 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated
 
 from anyio import to_thread
-from fastapi import Depends, HTTPException, Path, Request, Security
-from fastapi.security import APIKeyCookie, APIKeyHeader, HTTPBearer
+from fastapi import Depends, HTTPException, Path, Request
 
 from retrieval.service.callers import ANYONE, Caller, Shown
 from retrieval.service.catalogs import Served
@@ -53,6 +52,11 @@ class Doorkeeper:
         await self._app(scope, receive, send)
 
 
+def is_open(path: str) -> bool:
+    """Say whether a path is answered without a key."""
+    return path in _OPEN or path.startswith(_OPEN_BELOW)
+
+
 def unknown(detail: str) -> HTTPException:
     """Return the error that asks for a good key."""
     return HTTPException(401, detail, {"WWW-Authenticate": "Bearer"})
@@ -76,8 +80,7 @@ async def _admit(request: Request) -> None:
     if not service.settings.keys:
         request.state.caller = ANYONE
         return
-    path = request.scope["path"]  # that of `request.url` depends on the header Host
-    if path in _OPEN or path.startswith(_OPEN_BELOW):
+    if is_open(request.scope["path"]):  # that of `request.url` depends on the header Host
         return
     shown = _shown(request)
     if shown is None:
@@ -128,9 +131,9 @@ Calling = Annotated[Caller, Depends(_caller)]
 Readable = Annotated[Served, Depends(_readable)]
 Writable = Annotated[Served, Depends(_writable)]
 
-KEY_SCHEMES = [
-    Security(HTTPBearer(scheme_name="key", auto_error=False)),
-    Security(APIKeyHeader(name=HEADER, scheme_name="key header", auto_error=False)),
-    Security(APIKeyCookie(name=COOKIE, scheme_name="session", auto_error=False)),
-]
-"""Dependencies that say in the API's description how to show a key; `Doorkeeper` looks at it."""
+KEY_SCHEMES = {
+    "key": {"type": "http", "scheme": "bearer"},
+    "key header": {"type": "apiKey", "in": "header", "name": HEADER},
+    "session": {"type": "apiKey", "in": "cookie", "name": COOKIE},
+}
+"""How a key is shown, as the API's description says it."""

@@ -18,7 +18,7 @@ from retrieval.service import (
     search_routes,
     session_routes,
 )
-from retrieval.service.access import KEY_SCHEMES, Doorkeeper
+from retrieval.service.access import Doorkeeper
 from retrieval.service.bounds import Bounded
 from retrieval.service.headers import SecurityHeaders
 from retrieval.service.observing import Observed
@@ -72,9 +72,8 @@ def create(settings: Settings | None = None) -> FastAPI:
         ],
     )
     answer_problems(app)
-    for routes in (search_routes, catalog_routes, job_routes, metrics_routes):
-        app.include_router(routes.router, dependencies=KEY_SCHEMES, responses=COMMON)
-    app.include_router(session_routes.router, responses=COMMON)
+    for routes in (search_routes, catalog_routes, job_routes, metrics_routes, session_routes):
+        app.include_router(routes.router, responses=COMMON)
     for open_to_all in (health_routes, page_routes):
         app.include_router(open_to_all.router)
     describe(app)

@@ -1,4 +1,8 @@
-"""What the description of the interface (OpenAPI) says of all routes, and of pictures."""
+"""What the description of the interface (OpenAPI) says of all routes, and of pictures.
+
+Keys are told of here alone, since `Doorkeeper` has looked at them before there is a route: as
+dependencies of the routes they would be looked for again with every request.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi.openapi.utils import get_openapi
 
+from retrieval.service.access import KEY_SCHEMES, is_open
 from retrieval.service.models import PROBLEM_TYPE, Problem
 
 if TYPE_CHECKING:
@@ -42,15 +47,21 @@ JPEG: dict[int | str, dict[str, Any]] = {
 
 
 def describe(app: FastAPI) -> None:
-    """Have an application describe itself with the model of problems."""
+    """Have an application describe itself with the model of problems, and what needs a key."""
 
     def described() -> dict[str, Any]:
         if app.openapi_schema is None:
             made = get_openapi(
                 title=app.title, version=app.version, summary=app.summary, routes=app.routes
             )
-            schemas = made.setdefault("components", {}).setdefault("schemas", {})
-            schemas[Problem.__name__] = Problem.model_json_schema(mode="serialization")
+            parts = made.setdefault("components", {})
+            schema = Problem.model_json_schema(mode="serialization")
+            parts.setdefault("schemas", {})[Problem.__name__] = schema
+            parts["securitySchemes"] = KEY_SCHEMES
+            for path, operations in made["paths"].items():
+                if not is_open(path):
+                    for operation in operations.values():
+                        operation["security"] = [{name: []} for name in KEY_SCHEMES]
             app.openapi_schema = made
         return app.openapi_schema
 

@@ -79,9 +79,11 @@ def _log(
             logs: NDArray[np.float64] = _LOG_PROBABILITY[best]
             return logs
         case And(terms):
-            # What is said twice counts once.
-            parts = [_log(each, index, rows, all_pass=all_pass) for each in dict.fromkeys(terms)]
-            return reduce(np.add, parts)
+            # What is said twice counts once, and what says nothing not at all.
+            said = [each for each in dict.fromkeys(terms) if not (all_pass and _is_certain(each))]
+            if not said:
+                return np.zeros(len(rows))
+            return reduce(np.add, (_log(each, index, rows, all_pass=all_pass) for each in said))
         case Or(terms):
             return reduce(np.maximum, (_log(each, index, rows, all_pass=False) for each in terms))
         case Compare() | Not():
@@ -89,3 +91,8 @@ def _log(
                 return np.zeros(len(rows))
             bits = np.unpackbits(passing(tree, index), count=index.rows, bitorder="little")
             return np.where(bits[rows], 0.0, -np.inf)
+
+
+def _is_certain(tree: Filter) -> bool:
+    """Say whether rows that pass it do so with probability 1."""
+    return isinstance(tree, Compare | Not)
