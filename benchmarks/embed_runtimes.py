@@ -41,7 +41,7 @@ def on_torch(network: nn.Module) -> Run:
 
     def run(pixels: Pixels) -> tuple[Floats, Floats]:
         with torch.inference_mode():
-            scores, visual = network(torch.tensor(pixels))
+            scores, visual, _ = network(torch.tensor(pixels))
         return scores.numpy(), visual.numpy()
 
     return run

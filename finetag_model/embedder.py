@@ -10,12 +10,15 @@ import ctypes
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from finetag_model.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from finetag_model.checkpoint import Checkpoint
 
 Runtime = Literal["auto", "onnx", "torch"]
 
@@ -55,6 +58,32 @@ class Embedding:
     visual: NDArray[np.float32]
 
 
+@dataclass(frozen=True)
+class Grid:
+    """Where the locations of a feature map lie in the image, the same across and down.
+
+    Attributes:
+        first: the pixel at the middle of location 0's receptive field; whole at its centre.
+        step: how many pixels further the next location lies.
+    """
+
+    first: float
+    step: int
+
+
+@dataclass(frozen=True)
+class FeatureMap:
+    """What the scores of one image are made of.
+
+    Attributes:
+        scores: float32 of shape (N,), as of `Embedding`.
+        features: float32 of shape (C, h, w), the map that the network's descriptor is made of.
+    """
+
+    scores: NDArray[np.float32]
+    features: NDArray[np.float32]
+
+
 class Embedder(Protocol):
     """A network ready to embed images; both runtimes give the same numbers to 1e-4."""
 
@@ -68,7 +97,20 @@ class Embedder(Protocol):
         ...
 
 
-def load_embedder(checkpoint: Path | None = None, runtime: Runtime = "auto") -> Embedder:
+class Network(Embedder, Protocol):
+    """An embedder whose scores can be explained; see `explain`."""
+
+    @property
+    def grid(self) -> Grid:
+        """Where the locations of its feature map lie."""
+        ...
+
+    def feature_map(self, pixels: NDArray[np.uint8]) -> FeatureMap:
+        """Run on one image, uint8 pixels of shape (input_size, input_size, 3)."""
+        ...
+
+
+def load_embedder(checkpoint: Path | None = None, runtime: Runtime = "auto") -> Network:
     """Open a checkpoint, by default the one shipped, for embedding.
 
     Args:
@@ -80,14 +122,18 @@ def load_embedder(checkpoint: Path | None = None, runtime: Runtime = "auto") -> 
     """
     from finetag_model.checkpoint import read_checkpoint  # noqa: PLC0415
 
-    opened = read_checkpoint(checkpoint)
+    return open_network(read_checkpoint(checkpoint), runtime)
+
+
+def open_network(checkpoint: Checkpoint, runtime: Runtime = "auto") -> Network:
+    """Do as `load_embedder` with a checkpoint that was read."""
     if runtime == "torch" or (runtime == "auto" and has_cuda_gpu()):
         from finetag_model.runtime_torch import TorchEmbedder  # noqa: PLC0415
 
-        return TorchEmbedder(opened)
+        return TorchEmbedder(checkpoint)
     from finetag_model.runtime_onnx import OnnxEmbedder  # noqa: PLC0415
 
-    return OnnxEmbedder(opened)
+    return OnnxEmbedder(checkpoint)
 
 
 def has_cuda_gpu() -> bool:

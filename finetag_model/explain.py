@@ -14,6 +14,8 @@ The shares of a channel still add up to exactly 1, so the evidence adds up to th
 bias; they are the proportional ones where |z_k| >> d a_k, and never above 1 / d in size. Both
 terms are of the form x_l' M r_l, so nothing of the size (C, r, h, w) is ever made. Other rules
 were measured beside this one: see `docs/explain.md`.
+
+The network itself runs in either runtime, see `embedder`; nothing here needs torch.
 """
 
 from __future__ import annotations
@@ -22,17 +24,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
 
 from finetag_model.checkpoint import Checkpoint
+from finetag_model.embedder import Grid, Network, open_network
 from finetag_model.errors import CheckpointError
 from finetag_model.images import to_pixels
-from finetag_model.inference import load_network
-from finetag_model.network import FineTag, signed_sqrt
-from finetag_model.trunks import Grid, grid
+
+Doubles = NDArray[np.float64]
 
 DAMPING = 0.01
 """d above. On drawn birds 0.001 localises as well, and from 0.1 on maps grow blurred."""
@@ -78,23 +78,21 @@ class HeatMap:
 
 
 class Explainer:
-    """Explains the scores of one checkpoint, with torch on the CPU."""
+    """Explains the scores of one checkpoint."""
 
-    def __init__(self, checkpoint: Checkpoint) -> None:
-        """Load the network.
+    def __init__(self, checkpoint: Checkpoint, network: Network | None = None) -> None:
+        """Take a checkpoint, and its network if it is open already.
 
         Raises:
             CheckpointError: weights and configuration do not fit together, or the head is not
                 bilinear.
         """
-        network = load_network(checkpoint)
-        if not isinstance(network, FineTag):
+        if checkpoint.config.head != "bilinear":
             raise CheckpointError(
                 f"{checkpoint.name} has no bilinear head, and only such a head can be explained"
             )
         self._checkpoint = checkpoint
-        self._network = network
-        self._grid = grid(self._network.trunk)
+        self._network = network or open_network(checkpoint)
 
     def explain(self, picture: Image.Image, attributes: Sequence[str]) -> list[HeatMap]:
         """Return a map for each of the attributes, in their order.
@@ -108,20 +106,26 @@ class Explainer:
         """
         vocabulary, size = self._checkpoint.vocabulary, self._checkpoint.config.input_size
         positions = [vocabulary.position(name) for name in attributes]
-        with torch.inference_mode():
-            features = self._network.features(torch.tensor(to_pixels(picture, size)[None]))
-            logits = self._network.head(features).numpy()
-            x, r = features[0].double(), self._network.reduce(features)[0].double()
-            weights = self._network.classify.weight[positions].double()
-            maps = evidence(x, r, weights).float().numpy()
-        (probabilities,) = self._checkpoint.calibration.probabilities(logits)
+        found = self._network.feature_map(to_pixels(picture, size))
+        weights = self._checkpoint.weights
+        x = found.features.astype(np.float64)
+        # The 1x1 convolution that reduces the channels.
+        r = np.tensordot(weights["reduce.weight"][:, :, 0, 0].astype(np.float64), x, axes=1)
+        r += weights["reduce.bias"][:, np.newaxis, np.newaxis]
+        maps = evidence(x, r, weights["classify.weight"][positions].astype(np.float64))
         return [
-            HeatMap(vocabulary.names[n], float(probabilities[n]), of_one, size, self._grid)
+            HeatMap(
+                attribute=vocabulary.names[n],
+                probability=float(found.scores[n]),
+                evidence=of_one.astype(np.float32),
+                input_size=size,
+                grid=self._network.grid,
+            )
             for n, of_one in zip(positions, maps, strict=True)
         ]
 
 
-def evidence(x: Tensor, r: Tensor, weights: Tensor) -> Tensor:
+def evidence(x: Doubles, r: Doubles, weights: Doubles) -> Doubles:
     """Share out logits among the locations, as the module's docstring says.
 
     Args:
@@ -132,15 +136,21 @@ def evidence(x: Tensor, r: Tensor, weights: Tensor) -> Tensor:
     Returns:
         (n, h, w); the sum over a map is its logit less its bias. Doubles lose nothing to speak of.
     """
-    x_flat, r_flat = x.flatten(1), r.flatten(1)
+    x_flat, r_flat = x.reshape(len(x), -1), r.reshape(len(r), -1)
     locations = x_flat.shape[1]
     z = x_flat @ r_flat.T / locations  # (C, r)
-    damping = DAMPING * (x_flat.abs() @ r_flat.abs().T / locations)
-    root = signed_sqrt(z)
+    damping = DAMPING * (np.abs(x_flat) @ np.abs(r_flat).T / locations)
+    root = np.sign(z) * np.sqrt(np.abs(z) + 1e-10)  # as `network.signed_sqrt`
     # The least numbers stand for 0 / 0 = 0: a picture, and a channel, that are 0 everywhere.
-    unit = root / root.norm().clamp_min(1e-12)
-    terms = weights.view(-1, *z.shape) * unit / (z**2 + damping**2).clamp_min(1e-200)
-    signed = torch.einsum("ncr,cl,rl->nl", terms * z, x_flat, r_flat)
-    unsigned = torch.einsum("ncr,cl,rl->nl", terms * DAMPING * damping, x_flat.abs(), r_flat.abs())
-    maps: Tensor = ((signed + unsigned) / locations).view(-1, *x.shape[1:])
+    unit = root / max(float(np.linalg.norm(root)), 1e-12)
+    terms = weights.reshape(-1, *z.shape) * unit / np.maximum(z**2 + damping**2, 1e-200)
+    signed = _spread(terms * z, x_flat, r_flat)
+    unsigned = _spread(terms * DAMPING * damping, np.abs(x_flat), np.abs(r_flat))
+    maps: Doubles = ((signed + unsigned) / locations).reshape(-1, *x.shape[1:])
     return maps
+
+
+def _spread(terms: Doubles, x: Doubles, r: Doubles) -> Doubles:
+    """Return x_l' M r_l for each location l and each matrix M: (n, C, r) to (n, h w)."""
+    spread: Doubles = ((terms.transpose(0, 2, 1) @ x) * r).sum(axis=1)
+    return spread

@@ -6,7 +6,7 @@ import contextlib
 import io
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -14,28 +14,43 @@ from torch import nn
 
 from finetag_model.checkpoint import Checkpoint
 from finetag_model.inference import InferenceNetwork
+from finetag_model.runtime_onnx import GRID_FIRST, GRID_STEP
+from finetag_model.trunks import grid
 
 
 def export_onnx(checkpoint: Checkpoint, path: Path) -> None:
-    """Write the graph: `pixels` uint8 (B, S, S, 3) to `scores` (B, N) and `visual` (B, D)."""
-    size = checkpoint.config.input_size
-    export_module(InferenceNetwork(checkpoint), size, path, outputs=["scores", "visual"])
+    """Write the graph, with the grid of its feature maps among its metadata.
+
+    It takes `pixels` uint8 (B, S, S, 3) to `scores` (B, N), `visual` (B, D) and `features`
+    (B, C, h, w).
+    """
+    module, size = InferenceNetwork(checkpoint), checkpoint.config.input_size
+    where = grid(module.network.trunk)
+    metadata = {GRID_FIRST: str(where.first), GRID_STEP: str(where.step)}
+    export_module(module, size, path, ["scores", "visual", "features"], metadata)
 
 
-def export_module(module: nn.Module, size: int, path: Path, outputs: Sequence[str]) -> None:
+def export_module(
+    module: nn.Module,
+    size: int,
+    path: Path,
+    outputs: Sequence[str],
+    metadata: Mapping[str, str] | None = None,
+) -> None:
     """Write a module that takes uint8 pixels (B, size, size, 3), for any B, as ONNX."""
     pixels = torch.zeros(2, size, size, 3, dtype=torch.uint8)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     # The exporter prints its progress and warns of its own internals; neither helps a user.
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
-        torch.onnx.export(
+        program = torch.onnx.export(
             module,
             (pixels,),
-            path,
             input_names=["pixels"],
             output_names=outputs,
             dynamic_shapes=({0: torch.export.Dim("batch")},),
-            external_data=False,
             dynamo=True,
         )
+        assert program is not None  # noqa: S101  (it is with dynamo)
+        program.model.metadata_props.update(metadata or {})
+        program.save(path, external_data=False)

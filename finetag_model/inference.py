@@ -1,4 +1,4 @@
-"""A checkpoint as one torch module: pixels in, attribute scores and visual vectors out.
+"""A checkpoint as one torch module: pixels in, scores, visual vectors and feature maps out.
 
 Both runtimes run this module, `runtime_torch` itself and `runtime_onnx` its exported graph,
 so calibration and projection cannot differ between them.
@@ -34,13 +34,18 @@ class InferenceNetwork(nn.Module):
         self.register_buffer("shift", torch.from_numpy(shift))
         self.eval().requires_grad_(False)
 
-    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """Return scores (B, N) and visual vectors (B, D) of uint8 pixels (B, H, W, 3)."""
-        descriptor = self.network.descriptor(self.network.features(pixels))
+    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return scores (B, N), visual vectors (B, D) and the maps (B, C, h, w) behind both.
+
+        Args:
+            pixels: uint8 (B, H, W, 3).
+        """
+        features = self.network.features(pixels)
+        descriptor = self.network.descriptor(features)
         scores = torch.sigmoid(self.network.classify(descriptor) * self.slope + self.offset)
         unit = F.normalize(descriptor)
         visual = F.normalize(F.linear(unit, self.components, self.shift))
-        return scores, visual
+        return scores, visual, features
 
 
 def load_network(checkpoint: Checkpoint) -> AttributeNetwork:

@@ -18,12 +18,13 @@ from numpy.typing import NDArray
 from platformdirs import user_cache_path
 
 from finetag_model.checkpoint import Checkpoint
-from finetag_model.embedder import Embedding, ModelInfo
+from finetag_model.embedder import Embedding, FeatureMap, Grid, ModelInfo
 from finetag_model.errors import CheckpointError
 
-GRAPH_VERSION = 2
+GRAPH_VERSION = 3
 """Raised whenever `InferenceNetwork` changes, so that graphs of the old one are not used."""
-
+GRID_FIRST, GRID_STEP = "grid_first", "grid_step"
+"""What a graph's metadata call the parts of its `Grid`."""
 
 CORES = os.cpu_count() or 1
 PIECE = 2
@@ -50,6 +51,15 @@ class OnnxEmbedder:
     def embed(self, pixels: NDArray[np.uint8]) -> Embedding:
         """Embed B images given as uint8 pixels of shape (B, input_size, input_size, 3)."""
         return self._network.embed(pixels)
+
+    def feature_map(self, pixels: NDArray[np.uint8]) -> FeatureMap:
+        """Run on one image, uint8 pixels of shape (input_size, input_size, 3)."""
+        return self._network.feature_map(pixels)
+
+    @property
+    def grid(self) -> Grid:
+        """Where the locations of its feature map lie."""
+        return self._network.grid
 
 
 class OnnxNetwork:
@@ -80,6 +90,19 @@ class OnnxNetwork:
             np.concatenate([each.scores for each in made]),
             np.concatenate([each.visual for each in made]),
         )
+
+    def feature_map(self, pixels: NDArray[np.uint8]) -> FeatureMap:
+        """Run on one image, uint8 pixels of shape (side, side, 3)."""
+        scores, features = self._on_all_cores.run(
+            ["scores", "features"], {"pixels": pixels[np.newaxis]}
+        )
+        return FeatureMap(scores[0], features[0])
+
+    @property
+    def grid(self) -> Grid:
+        """Where the locations of its feature map lie."""
+        metadata = self._on_all_cores.get_modelmeta().custom_metadata_map
+        return Grid(float(metadata[GRID_FIRST]), int(metadata[GRID_STEP]))
 
     def _one_core_session(self) -> onnxruntime.InferenceSession:
         with self._lock:
@@ -112,7 +135,10 @@ def exported_graph(checkpoint: Checkpoint) -> Path:
 
     Raises:
         CheckpointError: the cache folder cannot be written.
+        ValueError: the checkpoint was not read from a file, so that nothing tells it from others.
     """
+    if not checkpoint.digest:
+        raise ValueError("only a checkpoint that was read from a file has a graph in the cache")
     folder = Path(os.environ.get("FINETAG_CACHE") or user_cache_path("finetag")) / "onnx"
     path = folder / f"{checkpoint.digest}-v{GRAPH_VERSION}.onnx"
     if path.is_file():

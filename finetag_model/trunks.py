@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision import models
 
+from finetag_model.embedder import Grid
 from finetag_model.errors import CheckpointError
 
 
@@ -61,19 +62,6 @@ def new_trunk(kind: str) -> nn.Sequential:
     if kind not in TRUNKS:
         raise CheckpointError(f"unknown trunk {kind!r}; known: {', '.join(TRUNKS)}")
     return _folded(TRUNKS[kind].build())
-
-
-@dataclass(frozen=True)
-class Grid:
-    """Where the locations of a feature map lie in the image, the same across and down.
-
-    Attributes:
-        first: the pixel at the middle of location 0's receptive field; whole at its centre.
-        step: how many pixels further the next location lies.
-    """
-
-    first: float
-    step: int
 
 
 def grid(trunk: nn.Sequential) -> Grid:

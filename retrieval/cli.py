@@ -250,7 +250,7 @@ def main(
         write_gallery(html, answer, images, **ours, crop=area)
         remarks.append(f"wrote {html}")
     if heatmap:
-        from retrieval.heatmaps import write_heatmaps  # noqa: PLC0415  (brings torch)
+        from retrieval.heatmaps import write_heatmaps  # noqa: PLC0415  (brings Pillow)
 
         made = write_heatmaps(heatmap, catalog, answer, images, crop=area, model=model)
         remarks.append(str(made))

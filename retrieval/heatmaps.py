@@ -1,6 +1,6 @@
 """Heat maps of a search as files: of the query and of each hit, of the attribute that says most.
 
-What heat is, belongs to `finetag_model.explain`. torch comes with it, so nothing else in
+What heat is, belongs to `finetag_model.explain`. Pillow comes with it, so nothing else in
 `retrieval` may import this module before heat maps are asked for.
 """
 

@@ -191,7 +191,7 @@ def _run(address: Address, workers: int, proxies: str, form: LogFormat) -> None:
     from retrieval.service.server import uvicorn_options  # noqa: PLC0415
 
     # Requests run side by side, so that one that spread over all cores would only get into the
-    # others' way. With one worker NumPy has been loaded before; FAISS and torch come later.
+    # others' way. With one worker NumPy has been loaded before; FAISS comes later.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     signals = _Signals()
     if workers > 1:

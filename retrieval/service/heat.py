@@ -1,4 +1,4 @@
-"""Heat maps of single pictures, as JPEGs; the network that explains is loaded with the first."""
+"""Heat maps of single pictures, as JPEGs, by the network that embeds them."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from finetag_model.embedder import ModelInfo
+from finetag_model.checkpoint import read_checkpoint
+from finetag_model.embedder import ModelInfo, Network
 from finetag_model.errors import CatalogueError
+from finetag_model.explain import Explainer
+from finetag_model.overlay import overlay
 from retrieval.service.decoding_process import as_jpeg
 
 if TYPE_CHECKING:
-    from finetag_model.explain import Explainer
     from retrieval.query import QueryImage
     from retrieval.request import Crop
     from retrieval.service.decoding import Decoder
@@ -23,11 +25,11 @@ if TYPE_CHECKING:
 class Heat:
     """Paints where in a picture an attribute is seen."""
 
-    def __init__(self, model: Path | None, decoder: Decoder) -> None:
-        """Explain what this checkpoint, by default the one shipped, sees."""
-        self._model, self._decoder = model, decoder
+    def __init__(self, model: Path | None, network: Network, decoder: Decoder) -> None:
+        """Explain what this checkpoint, by default the one shipped, sees with its network."""
+        self._model, self._network, self._decoder = model, network, decoder
         self._explainer: Explainer | None = None
-        self._one_at_a_time = threading.Lock()
+        self._loading = threading.Lock()
 
     def jpeg(
         self,
@@ -47,20 +49,15 @@ class Heat:
         """
         made_with.vocabulary.position(attribute)  # a wrong name costs no picture
         picture = Image.open(io.BytesIO(self._decoder.jpeg(image, side, crop)))
-        with self._one_at_a_time:
+        with self._loading:
             explainer = self._loaded(made_with)
-            (heat,) = explainer.explain(picture, [attribute])
-        from finetag_model.overlay import overlay  # noqa: PLC0415  (brings torch)
-
+        (heat,) = explainer.explain(picture, [attribute])
         return as_jpeg(overlay(picture, heat))
 
     def _loaded(self, made_with: ModelInfo) -> Explainer:
         if self._explainer is None:
-            from finetag_model.checkpoint import read_checkpoint  # noqa: PLC0415
-            from finetag_model.explain import Explainer  # noqa: PLC0415  (brings torch)
-
             checkpoint = read_checkpoint(self._model)
-            self._explainer = Explainer(checkpoint)
+            self._explainer = Explainer(checkpoint, self._network)
             self._digest = checkpoint.model.digest
         if made_with.digest != self._digest:
             raise CatalogueError("the catalogue was made with another model than is served")

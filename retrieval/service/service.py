@@ -32,6 +32,7 @@ class Service:
     settings: Settings
     embedder: BatchingEmbedder
     decoder: Decoder
+    heat: Heat
     catalogs: Catalogs
     pictures: Pictures
     queue: Queue
@@ -64,6 +65,7 @@ class Service:
             settings=settings,
             embedder=embedder,
             decoder=decoder,
+            heat=Heat(settings.model, network, decoder),
             catalogs=Catalogs(served),
             pictures=pictures,
             queue=queue,
@@ -72,11 +74,6 @@ class Service:
             turns=Turns(),
             buckets=Buckets(settings.state / "rates", settings.limits.per_minute),
         )
-
-    @cached_property
-    def heat(self) -> Heat:
-        """Heat maps; the first one brings torch."""
-        return Heat(self.settings.model, self.decoder)
 
     @cached_property
     def metrics_limiter(self) -> CapacityLimiter:

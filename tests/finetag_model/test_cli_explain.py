@@ -11,6 +11,7 @@ from finetag_model.checkpoint import Checkpoint, write_checkpoint
 from finetag_model.cli_explain import main
 from finetag_model.explain import Explainer
 from finetag_model.images import load_rgb
+from finetag_model.runtime_torch import TorchEmbedder
 from tests.commands import check_help
 
 Run = Callable[..., Result]
@@ -64,7 +65,8 @@ def test_it_writes_the_upright_picture_and_prints_the_probability(
 ) -> None:
     result = run("upper_color=red")
     assert result.exit_code == 0, result.output
-    (heat,) = Explainer(bilinear_checkpoint).explain(load_rgb(picture), ["upper_color=red"])
+    explainer = Explainer(bilinear_checkpoint, TorchEmbedder(bilinear_checkpoint))
+    (heat,) = explainer.explain(load_rgb(picture), ["upper_color=red"])
     name, probability = result.stdout.split()
     assert name == "upper_color=red"
     assert float(probability) == pytest.approx(

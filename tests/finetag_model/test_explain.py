@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -8,13 +11,15 @@ import torch
 from PIL import Image
 
 from benchmarks.explain import localisation
-from finetag_model.checkpoint import read_checkpoint
+from finetag_model.checkpoint import read_checkpoint, write_checkpoint
+from finetag_model.embedder import Grid, open_network
 from finetag_model.errors import CheckpointError, UsageError
 from finetag_model.explain import DAMPING, Explainer, HeatMap, evidence
 from finetag_model.images import to_pixels
 from finetag_model.inference import load_network
 from finetag_model.overlay import overlay, side_by_side
-from finetag_model.trunks import Grid, grid, new_trunk
+from finetag_model.runtime_torch import TorchEmbedder
+from finetag_model.trunks import grid, new_trunk
 
 if TYPE_CHECKING:
     from finetag_model.checkpoint import Checkpoint
@@ -25,13 +30,17 @@ def noise(size: tuple[int, int] = (90, 60), seed: int = 0) -> Image.Image:
     return Image.fromarray(pixels)
 
 
+def explainer(checkpoint: Checkpoint) -> Explainer:
+    return Explainer(checkpoint, TorchEmbedder(checkpoint))
+
+
 def test_evidence_adds_up_to_the_logit_less_its_bias(bilinear_checkpoint: Checkpoint) -> None:
     network = load_network(bilinear_checkpoint)
     names = bilinear_checkpoint.vocabulary.names
     pixels = torch.tensor(to_pixels(noise(), 64)[None])
     with torch.inference_mode():
         expected = (network(pixels)[0] - network.classify.bias).numpy()
-    maps = Explainer(bilinear_checkpoint).explain(noise(), names)
+    maps = explainer(bilinear_checkpoint).explain(noise(), names)
     assert [heat.attribute for heat in maps] == list(names)
     for heat, logit in zip(maps, expected, strict=True):
         assert heat.evidence.dtype == np.float32
@@ -57,27 +66,25 @@ def test_it_is_the_naive_sum_over_locations_and_channels() -> None:
                     z[k] ** 2 + (DAMPING * a) ** 2
                 )
                 expected[:, row, column] += w[:, k] * root[k] / norm * share
-    found = evidence(torch.tensor(x), torch.tensor(r), torch.tensor(w)).numpy()
+    found = evidence(x, r, w)
     np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(found.sum(axis=(1, 2)), w @ root / norm, rtol=1e-9, atol=1e-12)
 
 
 def test_channels_that_cancel_stay_bounded() -> None:
-    x = torch.tensor([[[1.0, -1.0 + 1e-9]]], dtype=torch.float64)
-    r, w = torch.ones_like(x), torch.ones(1, 1, dtype=torch.float64)
-    found = evidence(x, r, w)
-    assert found.abs().max() <= 1 / DAMPING
+    x = np.array([[[1.0, -1.0 + 1e-9]]])
+    found = evidence(x, np.ones_like(x), np.ones((1, 1)))
+    assert np.abs(found).max() <= 1 / DAMPING
     assert float(found.sum()) == pytest.approx(1)
 
 
 def test_a_map_of_zeros_has_no_evidence() -> None:
-    x, r = torch.zeros(4, 2, 3).double(), torch.zeros(2, 2, 3).double()
-    assert not evidence(x, r, torch.ones(1, 8).double()).any()
+    assert not evidence(np.zeros((4, 2, 3)), np.zeros((2, 2, 3)), np.ones((1, 8))).any()
 
 
 def test_the_probability_is_the_calibrated_one(bilinear_checkpoint: Checkpoint) -> None:
     name = bilinear_checkpoint.vocabulary.names[4]
-    (heat,) = Explainer(bilinear_checkpoint).explain(noise(), [name.upper()])
+    (heat,) = explainer(bilinear_checkpoint).explain(noise(), [name.upper()])
     with torch.inference_mode():
         logits = load_network(bilinear_checkpoint)(
             torch.tensor(to_pixels(noise(), 64)[None])
@@ -85,6 +92,46 @@ def test_the_probability_is_the_calibrated_one(bilinear_checkpoint: Checkpoint) 
     expected = bilinear_checkpoint.calibration.probabilities(logits)[0, 4]
     assert heat.attribute == name
     assert heat.probability == pytest.approx(expected, abs=1e-5)
+
+
+def test_both_runtimes_give_the_same_to_explain(
+    bilinear_checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    path = tmp_path / "bilinear.safetensors"
+    write_checkpoint(bilinear_checkpoint, path)
+    checkpoint = read_checkpoint(path)
+    onnx, on_torch = (open_network(checkpoint, runtime) for runtime in ("onnx", "torch"))
+    assert onnx.grid == on_torch.grid == Grid(0.0, 32)
+    for seed in range(5):
+        pixels = to_pixels(noise(seed=seed), 64)
+        one, other = (network.feature_map(pixels) for network in (onnx, on_torch))
+        np.testing.assert_allclose(one.features, other.features, atol=1e-4)
+        np.testing.assert_allclose(one.scores, other.scores, atol=1e-4)
+        np.testing.assert_allclose(one.scores, onnx.embed(pixels[np.newaxis]).scores[0], atol=1e-6)
+    program = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from PIL import Image\n"
+        "from finetag_model.checkpoint import read_checkpoint\n"
+        "from finetag_model.embedder import open_network\n"
+        "from finetag_model.explain import Explainer\n"
+        "from finetag_model.overlay import overlay\n"
+        "checkpoint = read_checkpoint(Path(sys.argv[1]))\n"
+        "picture = Image.new('RGB', (80, 60), 'red')\n"
+        "explainer = Explainer(checkpoint, open_network(checkpoint, 'onnx'))\n"
+        "(heat,) = explainer.explain(picture, [checkpoint.vocabulary.names[0]])\n"
+        "print(overlay(picture, heat).size)\n"
+        "assert not {'torch', 'torchvision'} & set(sys.modules)\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=False
+    )
+    assert (ran.returncode, ran.stdout) == (0, "(80, 60)\n"), ran.stderr
+
+
+def test_a_checkpoint_without_a_file_has_no_graph(bilinear_checkpoint: Checkpoint) -> None:
+    with pytest.raises(ValueError, match="read from a file"):
+        open_network(bilinear_checkpoint, "onnx")
 
 
 @pytest.mark.parametrize("tiny_checkpoint", ["rank"], indirect=True)
@@ -95,7 +142,7 @@ def test_only_a_bilinear_head_is_explained(tiny_checkpoint: Checkpoint) -> None:
 
 def test_unknown_attributes_are_told_apart(bilinear_checkpoint: Checkpoint) -> None:
     with pytest.raises(UsageError, match="nearest: red"):
-        Explainer(bilinear_checkpoint).explain(noise(), ["upper_color=redd"])
+        explainer(bilinear_checkpoint).explain(noise(), ["upper_color=redd"])
 
 
 @pytest.mark.parametrize(
