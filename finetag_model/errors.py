@@ -32,7 +32,7 @@ class UsageError(FineTagError):
 
 
 class ExpiredError(UsageError):
-    """A cursor is of a generation of the index that is gone; begin again at the first page."""
+    """What was asked with is gone: a cursor's generation of the index, or a kept picture."""
 
 
 class ImageError(FineTagError):

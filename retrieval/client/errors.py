@@ -5,7 +5,7 @@
         ├── Unreachable    no answer: try later, or look at the address
         ├── NotAllowed     401, 403: another key is needed
         ├── NotFound       404: there is no such catalogue, image or job
-        ├── Expired        410: the cursor's generation is gone; begin again if you like
+        ├── Expired        410: the cursor's generation, or a kept picture, is gone; begin again
         └── Busy           429, 503: try again after `retry_after`
 
 A question that is wrong by itself is a UsageError and never sent.
@@ -72,7 +72,11 @@ class NotFound(ServiceError):
 
 
 class Expired(ServiceError):
-    """The cursor is of a generation of the index that is gone: begin again at the first page."""
+    """What was asked with is gone; the message says what.
+
+    A cursor's generation of the index: begin again at the first page. A kept picture: keep it
+    again.
+    """
 
 
 class Busy(ServiceError):

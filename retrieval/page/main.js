@@ -213,8 +213,8 @@ async function more() {
   } catch (error) {
     if (api.isAbort(error)) return;
     if (error.status === GONE) {
-      await run();
-      notice("The catalogue has just been renewed, so these are its pictures from the first again.");
+      await run(); // says itself if it is a picture that is gone
+      if (answer) notice("The catalogue has just been renewed, so these are its pictures from the first again.");
     } else {
       results.goesOn(false);
       notice(error.message, { wrong: true, act: ["Go on", () => results.goesOn(true)] });
@@ -232,8 +232,7 @@ function fail(error) {
   facets.rest();
   answer = null;
   showAsked();
-  const lost = error.status === GONE || (error.status === 400 && /no such picture/.test(error.message));
-  if (lost && state.pictures.length) {
+  if (error.status === GONE && state.pictures.length) {
     trouble({
       heading: "This picture is no longer kept",
       detail: "Pictures are kept for a while only. Drop it here again to go on with the same filters.",

@@ -28,6 +28,7 @@ COMMON: dict[int | str, dict[str, Any]] = {
     403: _problem("The key, or the service, does not allow it."),
     404: _problem("There is no such catalogue or image."),
     408: _problem("The request took too long to arrive."),
+    410: _problem("The generation of the cursor, or a kept picture, is gone."),
     413: _problem("The request is too large."),
     421: _problem("The service is not known by this name."),
     422: _problem("A part of the request is wrong, or an image cannot be read."),

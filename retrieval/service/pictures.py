@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from finetag_model.errors import UsageError
+from finetag_model.errors import ExpiredError
 from finetag_model.files import plain_write_errors, replacing
 from retrieval.service.metrics import PICTURES_BYTES
 
@@ -60,11 +60,11 @@ class Pictures:
         """Return the file of a kept picture.
 
         Raises:
-            UsageError: there is none, or no longer.
+            ExpiredError: there is none, or no longer: who was given a token cannot know which.
         """
         path = self._folder / catalog / token
         if not _TOKEN.fullmatch(token) or not path.is_file():
-            raise UsageError("there is no such picture, or no longer; upload it again")
+            raise ExpiredError("the picture is no longer kept, or never was; upload it again")
         return path
 
     def _make_room(self, folder: Path) -> None:

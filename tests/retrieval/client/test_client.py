@@ -139,6 +139,15 @@ def test_a_cursor_that_has_expired_is_for_the_caller(
     assert caught.value.status == 410
 
 
+def test_a_picture_that_is_no_longer_kept(client: Any, root: Path) -> None:
+    kept = client.keep(root / "green" / "green_white.png")
+    gone = kept.model_copy(update={"token": "A" * 22})
+    assert client.search(kept, limit=1).hits
+    with pytest.raises(Expired, match="no longer kept, or never was; upload it again") as caught:
+        client.search(gone)
+    assert caught.value.status == 410
+
+
 def test_what_there_is(client: Any, library: Catalog, root: Path) -> None:
     assert client.ready() is True
     (info,) = client.catalogs()

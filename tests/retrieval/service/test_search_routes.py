@@ -79,7 +79,7 @@ def test_a_crop_is_of_the_picture(client: TestClient, library: Catalog, root: Pa
         ({"where": "upper=grey", "limit": 0}, 422, "body.limit"),
         ({"where": "upper=grey", "limt": 3}, 422, "body.limt"),
         ({"where": "upper=grey", "cursor": "x"}, 400, "'x' is not a cursor"),
-        ({"pictures": ["A" * 22]}, 400, "no such picture, or no longer"),
+        ({"pictures": ["A" * 22]}, 410, "no longer kept, or never was"),
         ({"pictures": ["../../../etc/passwd"]}, 422, "body.pictures.0"),
         ({"urls": ["http://127.0.0.1/"]}, 403, "fetches no URLs"),
     ],
