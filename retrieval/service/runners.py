@@ -51,7 +51,8 @@ class Runners:
         self._settings, self._queue = settings, queue
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._not_before: dict[str, float] = {}
-        self._accepted: set[str] = set()
+        self._accepted: set[str] = set()  # by this worker, and perhaps seen by nobody
+        self._accepting = threading.Lock()
         self._wake = threading.Event()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="jobs", daemon=True)
@@ -59,7 +60,7 @@ class Runners:
 
     def start(self, catalog: str) -> None:
         """See to it at once that somebody does the jobs of a catalogue."""
-        self._accepted.add(catalog)
+        self._accept(catalog)
         self._wake.set()
 
     def close(self) -> None:
@@ -77,29 +78,47 @@ class Runners:
     def _watch(self) -> None:
         while not self._closing.is_set():
             try:
-                for catalog in self._with_jobs():
-                    self._start(catalog)
+                self._look()
             except (DatabaseError, OSError) as error:
                 _log.error("jobs cannot be looked after: %s", error)
             self._wake.wait(LOOK_SECONDS)
             self._wake.clear()
 
-    def _with_jobs(self) -> set[str]:
-        accepted, self._accepted = self._accepted, set()
-        old = self._queue.catalogs(for_seconds=PATIENCE_SECONDS)
-        return accepted & self._queue.catalogs() | old
+    def _look(self) -> None:
+        with self._accepting:
+            accepted, self._accepted = self._accepted, set()
+        try:
+            accepted &= self._queue.catalogs()
+            for catalog in accepted | self._queue.catalogs(for_seconds=PATIENCE_SECONDS):
+                if self._start(catalog):
+                    accepted.discard(catalog)
+        finally:
+            # A process that is at work may be just about to end, and not have seen the last job.
+            for catalog in accepted:
+                self._accept(catalog)
 
-    def _start(self, catalog: str) -> None:
+    def _accept(self, catalog: str) -> None:
+        with self._accepting:
+            self._accepted.add(catalog)
+
+    def _start(self, catalog: str) -> bool:
+        """Start a process unless there is one; say whether one was started."""
         process = self._processes.get(catalog)
         if process is not None and process.poll() is None:
-            return  # if it is just about to end, the next look will tell
+            return False
         if process is not None and (process.returncode or 0) > 0:  # not killed, but unable
             self._not_before[catalog] = time.monotonic() + _FAILED_SECONDS
             _log.error("the process that does jobs has failed", extra={"catalog": catalog})
         self._processes.pop(catalog, None)
         if time.monotonic() < self._not_before.get(catalog, 0.0):
-            return
+            return False
         with locked(lock_of(self._settings.state, catalog)) as is_free:
             pass
         if is_free:
-            self._processes[catalog] = spawn(self._settings, catalog)
+            process = self._processes[catalog] = spawn(self._settings, catalog)
+            threading.Thread(target=self._await_end, args=(process,), daemon=True).start()
+        return is_free
+
+    def _await_end(self, process: subprocess.Popen[bytes]) -> None:
+        process.wait()
+        self._wake.set()  # there may be a job that it did not see any more

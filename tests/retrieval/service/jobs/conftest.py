@@ -67,7 +67,7 @@ class ThreadRunner(threading.Thread):
     def terminate(self) -> None:
         self._stop_asked.set()
 
-    def wait(self, timeout: float) -> None:
+    def wait(self, timeout: float | None = None) -> None:
         self.join(timeout)
         assert not self.is_alive()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +18,7 @@ from retrieval.service.job_files import discard_abandoned, keep, lock_of, locked
 from retrieval.service.job_queue import KEPT_SECONDS, Queue, job
 from retrieval.service.store import changing, open_store
 from tests.indexer.full_disk import no_file_larger_than
-from tests.retrieval.service.jobs.conftest import SHOP, Lost, Shop, SlowEmbedder
+from tests.retrieval.service.jobs.conftest import SHOP, Lost, Shop, SlowEmbedder, ThreadRunner
 
 Picture = Callable[..., bytes]
 
@@ -102,6 +103,35 @@ def test_a_service_that_ends_leaves_the_rest_for_the_next(
     ended = second.ended(made)
     assert ended["result"]["new"] == 40
     assert ended["result"]["embedded"] < 40  # what was done before was kept
+
+
+def test_a_job_that_comes_as_the_process_ends_is_begun_when_it_has(
+    shop: Shop, embedder: SlowEmbedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked, may_end, begun = threading.Event(), threading.Event(), []
+
+    class Lingering(ThreadRunner):
+        def run(self) -> None:
+            begun.append(self)
+            super().run()  # it has looked for jobs for the last time
+            looked.set()
+            assert may_end.wait(60)
+
+    monkeypatch.setattr(
+        "retrieval.service.runners.spawn",
+        lambda settings, catalog: Lingering(settings, catalog, embedder),
+    )
+    # Nothing but the end of the process makes the service look.
+    monkeypatch.setattr("retrieval.service.runners.LOOK_SECONDS", 1000.0)
+    monkeypatch.setattr("retrieval.service.runners.PATIENCE_SECONDS", 1000.0)
+    shop.ended(shop.post("/update"))
+    assert looked.wait(60)
+    late = shop.post("/update")
+    time.sleep(0.2)  # for the service to find that a process is there
+    assert shop.job(late)["state"] == "queued"
+    may_end.set()
+    shop.ended(late)
+    assert len(begun) == 2
 
 
 def test_two_services_share_the_jobs(open_shop: Callable[..., Shop], picture: Picture) -> None:
