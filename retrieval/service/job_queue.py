@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from sqlalchemy import (
     JSON,
@@ -28,6 +28,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    func,
     select,
     update,
 )
@@ -173,6 +174,18 @@ class Queue:
         with self._store.connect() as connection:
             places = set(connection.scalars(query))
         return {self._names[place] for place in places & self._names.keys()}
+
+    def counts(self) -> dict[tuple[str, str], int]:
+        """Return how many jobs are in each state, by catalogue and state; 0 too."""
+        query = select(job.c.catalog, job.c.state, func.count()).group_by(
+            job.c.catalog, job.c.state
+        )
+        counts = {(name, str(state)): 0 for name in self._places for state in get_args(JobState)}
+        with self._store.connect() as connection:
+            for place, state, number in connection.execute(query):
+                if place in self._names:
+                    counts[self._names[place], state] = number
+        return counts
 
     def unfinished(self) -> set[str]:
         """Return the ids of all jobs that are not finished."""

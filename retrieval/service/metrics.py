@@ -7,8 +7,9 @@ up. No label takes what a client made up.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from prometheus_client import (
@@ -19,7 +20,9 @@ from prometheus_client import (
     Histogram,
     generate_latest,
 )
+from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from prometheus_client.registry import Collector
 
 OTHER = "other"
 """The label of what is none of those known."""
@@ -100,15 +103,33 @@ def count_search(milliseconds: Mapping[str, float]) -> None:
         _STAGES.labels(stage).observe(taken / 1000)
 
 
-def exposition() -> bytes:
-    """Return all that was counted, of all worker processes, as Prometheus reads it."""
+def exposition(jobs: Mapping[tuple[str, str], int]) -> bytes:
+    """Return all that was counted, of all worker processes, as Prometheus reads it.
+
+    Args:
+        jobs: how many there are, by catalogue and state; these are counted in their table, which
+            all worker processes share.
+    """
+    shared = CollectorRegistry()
+    shared.register(_Jobs(jobs))
     folder = os.environ.get(_FOLDER)
     if folder is None:
-        return generate_latest(REGISTRY)
+        return generate_latest(REGISTRY) + generate_latest(shared)
     _forget_dead(Path(folder))
-    registry = CollectorRegistry()
-    MultiProcessCollector(registry, folder)  # type: ignore[no-untyped-call]
-    return generate_latest(registry)
+    MultiProcessCollector(shared, folder)  # type: ignore[no-untyped-call]
+    return generate_latest(shared)
+
+
+@dataclass(frozen=True, eq=False)
+class _Jobs(Collector):
+    counts: Mapping[tuple[str, str], int]
+
+    def collect(self) -> Iterator[Metric]:
+        told = "Jobs by state; those that ended 30 days ago are forgotten."
+        family = GaugeMetricFamily("finetag_jobs", told, labels=["catalog", "state"])
+        for labels, number in self.counts.items():
+            family.add_metric(labels, number)
+        yield family
 
 
 def _forget_dead(folder: Path) -> None:

@@ -32,6 +32,10 @@ async def may_read_metrics(caller: Calling) -> None:
 )
 async def read_metrics(service: Serving) -> Response:
     """Return what was counted, as text for Prometheus."""
+
     # In a thread that waits for none of those that work for requests.
-    text = await to_thread.run_sync(metrics.exposition, limiter=service.metrics_limiter)
+    def read() -> bytes:
+        return metrics.exposition(service.queue.counts())
+
+    text = await to_thread.run_sync(read, limiter=service.metrics_limiter)
     return Response(text, headers={"Content-Type": CONTENT_TYPE_LATEST})

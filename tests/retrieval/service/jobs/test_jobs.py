@@ -233,6 +233,14 @@ def test_an_idempotency_key_makes_one_job(shop: Shop, picture: Picture) -> None:
     assert long.status_code == 422
 
 
+def test_metrics_count_jobs_by_state(shop: Shop, picture: Picture) -> None:
+    shop.ended(shop.add(picture("grey", "red")))
+    shop.ended(shop.post("/fields", files={"table": ("x.parquet", b"PAR1")}), "failed")
+    told = shop.client.get("/metrics").text.splitlines()
+    for state, number in (("queued", 0), ("running", 0), ("done", 1), ("failed", 1)):
+        assert f'finetag_jobs{{catalog="shop",state="{state}"}} {number}.0' in told
+
+
 def test_progress_is_told(shop: Shop, embedder: SlowEmbedder, paint: Callable[..., Path]) -> None:
     for side in range(10, 50):
         paint(shop.root / f"{side}.png", "red", "grey", (side, side))
