@@ -18,6 +18,7 @@ import click
 from finetag_model.console import INTERRUPTED, Command, model_option, runtime_option
 from finetag_model.embedder import Runtime
 from retrieval.service.cli_options import (
+    MOST_WORKERS,
     Address,
     check_address,
     check_catalogs,
@@ -26,6 +27,7 @@ from retrieval.service.cli_options import (
     read_catalogs,
     state_folder,
     state_option,
+    workers_by_default,
 )
 from retrieval.service.counting import counting_together
 from retrieval.service.logs import LogFormat
@@ -36,8 +38,8 @@ Examples:
       the nearest index upwards, for this machine alone: http://127.0.0.1:8000/
   finetag-serve --catalog shoes=/data/shoes --catalog bags=/data/bags
       two catalogues, at /v1/catalogs/shoes and /v1/catalogs/bags
-  finetag-keys create --role read && finetag-serve --host 0.0.0.0 --workers 4
-      for other machines too, who must show the key; four processes
+  finetag-keys create --role read && finetag-serve --host 0.0.0.0 --workers 8
+      for other machines too, who must show the key; eight processes
   finetag-serve --require-keys --allow-host search.example.org
       behind nginx on this machine, which has TLS and passes Host on
 
@@ -74,8 +76,8 @@ start; else they need none. What is done with keys meanwhile counts within 5 sec
 )
 @click.option(
     "--workers",
-    default=1,
-    show_default=True,
+    default=workers_by_default,
+    show_default=f"one a core, at most {MOST_WORKERS}",
     type=click.IntRange(1, 256),
     help="Processes that answer; each takes the memory of a model.",
 )

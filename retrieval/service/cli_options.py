@@ -23,9 +23,13 @@ from finetag_model.errors import CatalogueError, FineTagError, UsageError
 from indexer import Index, find_index
 from retrieval.service.keys import Keys
 from retrieval.service.store import open_store
+from retrieval.service.turns import cores
 
 DEFAULT_NAME = "main"
 """Of the catalogue that is served alone."""
+
+MOST_WORKERS = 4
+"""That are started unless more are asked for; each takes memory of its own."""
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")  # as `CatalogName` in `models`
 _NEEDED = ("fastapi", "httptools", "pebble", "prometheus_client", "pydantic", "uvicorn")
@@ -37,6 +41,11 @@ state_option = click.option(
     help="Where keys, jobs and kept pictures are; each service needs one of its own.  "
     "[default: FINETAG_STATE, or a folder of the user's]",
 )
+
+
+def workers_by_default() -> int:
+    """Return a worker process for each core, since Python computes on one core in each."""
+    return min(cores(), MOST_WORKERS)
 
 
 def state_folder(named: Path | None) -> Path:

@@ -20,7 +20,7 @@ class Turns:
 
     def __init__(self, number: int | None = None) -> None:
         """Have so many; None: one a core that this process may use."""
-        self._free = number or _cores()
+        self._free = number or cores()
         self._waiting: deque[threading.Lock] = deque()
         self._lock = threading.Lock()
 
@@ -70,6 +70,7 @@ def away() -> Iterator[None]:
         turns._take(first=True)  # it has waited for its turn before
 
 
-def _cores() -> int:
+def cores() -> int:
+    """Return how many this process may use."""
     has_affinity = hasattr(os, "sched_getaffinity")
     return len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1

@@ -84,6 +84,21 @@ def told(result: Result) -> str:
     return result.stderr
 
 
+@pytest.mark.parametrize(("cores", "workers"), [(1, 1), (3, 3), (64, 4)])
+def test_a_worker_a_core_but_not_too_many(
+    run: RunServe,
+    handed: list[dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+    cores: int,
+    workers: int,
+) -> None:
+    monkeypatch.setattr(cli_options, "cores", lambda: cores)
+    assert run().exit_code == 0
+    (told,) = handed
+    assert told["workers"] == workers
+    assert "one a core, at most 4" in run("--help").stdout
+
+
 def test_it_starts_with_what_it_was_told(
     run: RunServe, handed: list[dict[str, Any]], service_index: Path, state: Path
 ) -> None:
@@ -298,7 +313,7 @@ def get(address: str, path: str, key: str = "") -> int:
 def test_one_process_ends_as_it_is_asked(
     process: Callable[..., tuple[Any, str]], number: int, code: int
 ) -> None:
-    serving, address = process()
+    serving, address = process("--workers", "1")
     assert get(address, "/v1/catalogs") == 200
     serving.send_signal(number)
     _, stderr = serving.communicate(timeout=60)
