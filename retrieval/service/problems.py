@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import logging
+import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,9 @@ _LONGEST = 200
 """Characters of what is said of one wrong field, whose name may be a client's."""
 
 _log = logging.getLogger("finetag.serve")
+
+_PART_TOO_LARGE = re.compile(r"(?:Part|Field) exceeded maximum size of (\d+)KB\.")
+"""How the reader of forms says it, as a plain 400."""
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -126,6 +130,12 @@ def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101
     if isinstance(error.__cause__, OSError):  # an upload that found no room
         return _disk(request, error.__cause__)
+    if too_large := _PART_TOO_LARGE.fullmatch(error.detail):
+        most = f"{int(too_large[1]):,} KiB"
+        told = (
+            f"a text of the form, such as fields or query, is larger than {most}; send less at once"
+        )
+        return problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, told, _id_of(request))
     return problem(error.status_code, error.detail, _id_of(request), headers=error.headers)
 
 

@@ -123,6 +123,18 @@ def test_wrong_fields_are_told(shop: Shop, picture: Picture, fields: str, told: 
     assert list((shop.state / "jobs").glob("*")) == []
 
 
+def test_fields_of_more_than_a_mebibyte_are_too_large(shop: Shop, picture: Picture) -> None:
+    def add(characters: int) -> Any:
+        fields = json.dumps([{"text": "x" * 9000}]).ljust(characters)
+        sent = {"files": {"image": picture("grey", "red")}, "data": {"fields": fields}}
+        return shop.client.post(f"{SHOP}/images", **sent)
+
+    assert add(1 << 20).status_code == 202
+    answer = add((1 << 20) + 1)
+    assert answer.status_code == 413
+    assert "such as fields or query, is larger than 1,024 KiB" in answer.json()["detail"]
+
+
 def test_values_the_model_does_not_know_are_told(shop: Shop, picture: Picture) -> None:
     fields = '[null, {"upper": "gray"}]'
     sent = picture("grey", "red"), picture("grey", "blue")
