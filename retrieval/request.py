@@ -62,6 +62,11 @@ class Request:
             _check_crop(self.crop)
 
     @property
+    def is_browsing(self) -> bool:
+        """Whether the catalogue itself is asked for: put in order, grouped or counted."""
+        return self.sort is not None or self.group_by is not None or self.facets is not None
+
+    @property
     def has_picture(self) -> bool:
         """Whether it is asked what is like a picture."""
         return bool(self.images or self.like)

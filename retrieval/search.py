@@ -22,6 +22,7 @@ from retrieval.folding import Folded, Groups, fold, unfolded, unlike
 from retrieval.ranking import (
     ByLooks,
     ByProbability,
+    ByScore,
     Ordered,
     Ranker,
     Ranking,
@@ -46,7 +47,7 @@ class Search:
         """
         self._index, self._request, self._clock = index, request, clock
         self._tree = read_where(request.where, index.manifest.vocabulary, index.columns)
-        if self._tree is None and not request.has_picture:
+        if self._tree is None and not request.has_picture and not request.is_browsing:
             raise UsageError("nothing to search for: give an image, an attribute, or both")
         self._check_names()
         with clock.stage("filter"):
@@ -113,8 +114,12 @@ class Search:
         index, request = self._index, self._request
         ranker: Ranker
         if target is None:
-            assert self._tree is not None  # noqa: S101
-            ranker = ByProbability(index, self._tree, self._rows(self._among))
+            rows = self._rows(self._among)
+            ranker = (
+                ByScore(rows, np.ones(len(rows)))
+                if self._tree is None
+                else ByProbability(index, self._tree, rows)
+            )
         elif request.weight < 1:
             rows = self._rows(self._among)
             ranker = by_looks_and_attributes(index, target, rows, request.weight)

@@ -306,6 +306,18 @@ def test_facets_that_are_named_are_counted_alone(shop: Catalog) -> None:
     assert fields_alone == shop.search(like=1, facets=["upper", "brand", "upper"]).facets[1:2]
 
 
+@pytest.mark.parametrize("asked", [{"sort": "-price"}, {"group_by": "brand"}, {"facets": ()}])
+def test_the_whole_catalogue_can_be_browsed(shop: Catalog, asked: dict) -> None:
+    """As with a filter that everything passes."""
+    whole, passed = (shop.search(where=w, limit=99, **asked) for w in ((), "NOT price<-1"))
+    assert [hit.id for hit in whole.hits] == [hit.id for hit in passed.hits]
+    assert {hit.score for hit in whole.hits} == {1.0}
+    assert (whole.total, whole.facets, whole.exact) == (ROWS, passed.facets, True)
+    first = shop.search(limit=2, **asked)
+    second = shop.search(limit=2, cursor=first.next, **asked)
+    assert [*first.hits, *second.hits] == list(whole.hits[:4])
+
+
 @pytest.mark.parametrize("sort", ["price", "-price", "brand", "-brand", "code", "-code", "Code"])
 def test_sorting_puts_numbers_before_texts_and_what_is_missing_last(
     shop: Catalog, reference: Any, sort: str
