@@ -92,8 +92,10 @@ class Inverted:
         distances: NDArray[np.float32],
         fetch: int,
         among: Selection | None,
-    ) -> NDArray[np.int64]:
-        """Return the rows in some lists whose codes are nearest, `fetch` at most.
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Return the rows in some lists whose codes are nearest, nearest first, `fetch` at most.
+
+        With them, their squared distances by codes, which are about 2 - 2 times the similarity.
 
         Raises:
             ValueError: what is stored in the lists is damaged.
@@ -108,7 +110,8 @@ class Inverted:
         arrays = [np.ascontiguousarray(each) for each in (turned, lists, distances)]
         query, *pointers = [faiss.swig_ptr(each) for each in (*arrays, rough, found)]
         self._ivf.search_preassigned_c(1, query, fetch, *pointers, False, params)
-        rows: NDArray[np.int64] = found[found >= 0]
+        there = found >= 0
+        rows: NDArray[np.int64] = found[there]
         if found.min() < -1 or (len(rows) and rows.max() >= self.rows):
             raise ValueError("the approximate index is damaged")
-        return rows
+        return rows, rough[there]

@@ -26,6 +26,8 @@ _SPARSE = 0.1
 which lie side by side, are read ten times as fast."""
 _PAGE = 1024
 """Floats between two that are touched."""
+_CANDIDATES = 20
+"""Rows for each one wanted that are compared by vectors, where all that pass are by codes."""
 _FEW = 1024
 """Rows that are compared here and now, which takes less time than to have FAISS compare them."""
 _FAR = 0.1
@@ -228,7 +230,7 @@ class Vectors:
                 rows = lists.passing(listed, order[some])
                 return self._exactly(query[np.newaxis], min(k, len(rows)), rows)[0]
             fetch = min(k * known.rerank, passing)
-            rows = inverted.by_codes(turned, order[some], distances[some], fetch, among)
+            rows, _ = inverted.by_codes(turned, order[some], distances[some], fetch, among)
             return self._rank(query, k, rows)
 
         best: Found = np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32)
@@ -253,18 +255,26 @@ class Vectors:
         k: int,
         among: Selection,
     ) -> Found:
+        """Compare all rows that pass: many by their codes, as long as these tell them apart."""
         known, inverted = self.approximation, self._inverted
-        if known is None or inverted is None or among.count < _SPARSE * self.rows:
-            return self._exactly(query[np.newaxis], k, among.rows)[0]
-        order, distances = inverted.nearest(turned, known.nlist)
-        fetch = min(k * known.rerank, among.count)
-        found = pool().map(
-            lambda at: inverted.by_codes(
-                turned, order[at :: threads()], distances[at :: threads()], fetch, among
-            ),
-            range(threads()),
-        )
-        return self._rank(query, k, np.concatenate(list(found)))
+        fetch = _CANDIDATES * k
+        if known and inverted and among.count >= max(_SPARSE * self.rows, 4 * fetch):
+            order, distances = inverted.nearest(turned, known.nlist)
+            found = pool().map(
+                lambda at: inverted.by_codes(
+                    turned, order[at :: threads()], distances[at :: threads()], fetch, among
+                ),
+                range(threads()),
+            )
+            rows, rough = zip(*found, strict=True)
+            least = min((each[-1] for each in rough if len(each) == fetch), default=np.inf)
+            candidates = np.concatenate(rows)
+            exact = 2 - 2 * np.vecdot(self.take(candidates), query)
+            error = float(np.abs(exact - np.concatenate(rough)).max())
+            # What was not fetched is no nearer than that, if codes are not further off for it.
+            if least - error > np.partition(exact, k - 1)[k - 1]:
+                return self._rank(query, k, candidates)
+        return self._exactly(query[np.newaxis], k, among.rows)[0]
 
     def _rank(self, query: NDArray[np.float32], k: int, candidates: NDArray[np.int64]) -> Found:
         vectors = self.take(candidates)

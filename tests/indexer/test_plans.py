@@ -145,6 +145,19 @@ def test_nearly_all_of_the_nearest_are_found_through_every_filter(
         assert not {key: each for key, each in recall.items() if each < 0.95}
 
 
+@pytest.mark.parametrize("codes", KINDS)
+def test_the_nearest_of_what_is_far_are_hardly_apart_and_found(tmp_path: Path, codes: str) -> None:
+    """Of the half least alike to a query, thousands are about equally far from it."""
+    vectors, queries = realistic(20_000, 32, 1), realistic(30, 32, 2)
+    opened = written(tmp_path, vectors, codes, if_good=True)
+    for query in queries:
+        likeness = vectors @ query
+        rows = np.sort(np.argsort(likeness)[: len(vectors) // 2])
+        among = Selection.of(rows, len(vectors))
+        found, _ = opened.search(query[np.newaxis], 10, among, plans_of(opened)[1])
+        assert found.tolist() == opened.search(query[np.newaxis], 10, among)[0].tolist()
+
+
 def test_one_more_that_is_wanted_is_little_more_to_look_at(
     approximate: Vectors, monkeypatch: pytest.MonkeyPatch
 ) -> None:
