@@ -27,7 +27,6 @@ class Selection:
 
     Attributes:
         mask: which; in the order of the rows.
-        whole: what rows were taken out of by `without`; else itself.
         left_out: the rows that were taken out.
     """
 
@@ -40,7 +39,7 @@ class Selection:
                 quicker way to it than to reorder `mask`.
         """
         self.mask = mask
-        self.whole = self
+        self._whole: Selection | None = None
         self.left_out: tuple[int, ...] = ()
         self._in_lists = in_lists
         self._listed: Mask | None = None
@@ -67,8 +66,14 @@ class Selection:
         for row in there:
             mask[row // 8] &= 255 - (1 << row % 8)
         left = Selection(mask)
-        left.whole, left.left_out = self.whole, (*self.left_out, *there)
+        left._whole, left.left_out = self.whole, (*self.left_out, *there)
         return left
+
+    @property
+    def whole(self) -> Selection:
+        """What rows were taken out of by `without`; else itself."""
+        # It holds no reference to itself, so that an index is closed as soon as nobody has it.
+        return self._whole or self
 
     @cached_property
     def digest(self) -> bytes:
