@@ -48,7 +48,10 @@ class Search:
         self._index, self._request, self._clock = index, request, clock
         self._tree = read_where(request.where, index.manifest.vocabulary, index.columns)
         if self._tree is None and not request.has_picture and not request.is_browsing:
-            raise UsageError("nothing to search for: give an image, an attribute, or both")
+            raise UsageError(
+                "nothing to search for: give an image, a filter, or both; of all images there "
+                "are only an order, groups and facets"
+            )
         self._check_names()
         with clock.stage("filter"):
             self._among = None if self._tree is None else select(self._tree, index)

@@ -131,7 +131,7 @@ def test_a_limit_below_one_is_refused(catalog: Catalog, limit: int) -> None:
 
 
 def test_nothing_asked_for_is_refused(catalog: Catalog) -> None:
-    with pytest.raises(UsageError, match="give an image, an attribute, or both"):
+    with pytest.raises(UsageError, match="give an image, a filter, or both"):
         catalog.search()
 
 
