@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from platformdirs import user_cache_path
 
 from finetag_model.checkpoint import Checkpoint
+from finetag_model.cores import cores
 from finetag_model.embedder import Embedding, FeatureMap, Grid, ModelInfo
 from finetag_model.errors import CheckpointError
 
@@ -26,7 +27,7 @@ GRAPH_VERSION = 3
 GRID_FIRST, GRID_STEP = "grid_first", "grid_step"
 """What a graph's metadata call the parts of its `Grid`."""
 
-CORES = os.cpu_count() or 1
+CORES = cores()
 PIECE = 2
 """Images that a core takes at a time where each works by itself."""
 

@@ -32,15 +32,15 @@ class Texts:
         if len(codes) and (codes.min() < -1 or codes.max() >= len(held)):
             raise ValueError("a row holds what is not there")
         self.held, self.codes = held, codes
-        sets = [(each,) if isinstance(each, str) else each for each in held]
-        if not all(isinstance(text, str) for texts in sets for text in texts):
-            raise TypeError("something that is held is no text")
-        self._sets = sets if any(len(texts) != 1 for texts in sets) else None
-        self.known = (
-            tuple(sorted({text for texts in sets for text in texts}))
-            if self._sets
-            else tuple(text for (text,) in sets)
-        )
+        texts = tuple(each for each in held if isinstance(each, str))
+        self._sets: list[tuple[str, ...]] | None = None
+        self.known = texts
+        if len(texts) < len(held):  # there may be a million that are held, seldom as sets
+            self._sets = [(each,) if isinstance(each, str) else each for each in held]
+            every = {text for some in self._sets for text in some}
+            if not all(isinstance(text, str) for text in every):
+                raise TypeError("something that is held is no text")
+            self.known = tuple(sorted(every))
 
     @cached_property
     def _pairs(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

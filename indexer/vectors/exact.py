@@ -14,6 +14,7 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
+from finetag_model.cores import cores
 from indexer.approximation import MANY
 from indexer.vectors.files import Faiss
 
@@ -68,7 +69,7 @@ def _in_threads(
         )
         return found, similarities
 
-    ranges = list(parts(among, max(-(-among // threads()), _SHARE, fetch)))
+    ranges = list(parts(among, max(-(-among // cores()), _SHARE, fetch)))
     if len(ranges) == 1:
         return [part(ranges[0])]  # not worth handing over
     return list(pool().map(part, ranges))
@@ -103,15 +104,9 @@ def _only(rows: NDArray[np.int64] | None, start: int, stop: int) -> faiss.Search
 
 
 @cache
-def threads() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-@cache
 def pool() -> ThreadPoolExecutor:
-    """Return a thread for each of them."""
-    return ThreadPoolExecutor(threads(), "finetag-search")
+    """Return a thread for each core."""
+    return ThreadPoolExecutor(cores(), "finetag-search")
 
 
 # A child has none of the threads, and would wait for them for ever.

@@ -12,9 +12,10 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
+from finetag_model.cores import cores
 from indexer.approximation import EXACT, MANY, Approximation, Plan
 from indexer.selection import Selection
-from indexer.vectors.exact import BLOCK, Found, nearest, parts, pool, threads
+from indexer.vectors.exact import BLOCK, Found, nearest, parts, pool
 from indexer.vectors.files import Faiss, read_flat
 from indexer.vectors.inverted import Inverted
 from indexer.vectors.lists import Lists
@@ -99,9 +100,12 @@ class Vectors:
         Raises:
             ValueError: the approximate index is damaged, or there is none.
         """
-        if self._inverted is None:
+        return self._approximate()[1].lists
+
+    def _approximate(self) -> tuple[Approximation, Inverted]:
+        if self.approximation is None or self._inverted is None:
             raise ValueError("there is no approximate index")
-        return self._inverted.lists
+        return self.approximation, self._inverted
 
     def search(
         self,
@@ -174,8 +178,8 @@ class Vectors:
 
         So many lists are brought into order as are enough for most filters, or else all.
         """
-        known, inverted = self.approximation, self._inverted
-        if known is None or inverted is None or plan.kind != known.kind:
+        known, inverted = self._approximate()
+        if plan.kind != known.kind:
             raise ValueError(f"there is no approximate index for the plan {plan.kind}")
         turned = inverted.turned(query)
         total = self.rows if among is None else among.count
@@ -200,9 +204,7 @@ class Vectors:
         next to nothing near the query pass, the best of the rest are about equally far from it,
         in lists on all sides: then all that pass are compared.
         """
-        known, inverted = self.approximation, self._inverted
-        assert known is not None  # noqa: S101
-        assert inverted is not None  # noqa: S101
+        known, inverted = self._approximate()
         lists = inverted.lists
         order, distances = inverted.nearest(turned, number)
         listed = lists.everything if among is None else among.listed(lists.listed)
@@ -256,15 +258,15 @@ class Vectors:
         among: Selection,
     ) -> Found:
         """Compare all rows that pass: many by their codes, as long as these tell them apart."""
-        known, inverted = self.approximation, self._inverted
+        known, inverted = self._approximate()
         fetch = _CANDIDATES * k
-        if known and inverted and among.count >= max(_SPARSE * self.rows, 4 * fetch):
+        if among.count >= max(_SPARSE * self.rows, 4 * fetch):
             order, distances = inverted.nearest(turned, known.nlist)
             found = pool().map(
                 lambda at: inverted.by_codes(
-                    turned, order[at :: threads()], distances[at :: threads()], fetch, among
+                    turned, order[at :: cores()], distances[at :: cores()], fetch, among
                 ),
-                range(threads()),
+                range(cores()),
             )
             rows, rough = zip(*found, strict=True)
             least = min((each[-1] for each in rough if len(each) == fetch), default=np.inf)

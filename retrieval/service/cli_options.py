@@ -18,12 +18,12 @@ import click
 from platformdirs import user_state_path
 
 from finetag_model.checkpoint import read_checkpoint
+from finetag_model.cores import cores
 from finetag_model.embedder import ModelInfo
 from finetag_model.errors import CatalogueError, FineTagError, UsageError
 from indexer import Index, find_index
 from retrieval.service.keys import Keys
 from retrieval.service.store import open_store
-from retrieval.service.turns import cores
 
 DEFAULT_NAME = "main"
 """Of the catalogue that is served alone."""

@@ -6,11 +6,12 @@ waits for something else, such as a picture that is decoded, lets others compute
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+from finetag_model.cores import cores
 
 _mine = threading.local()
 
@@ -68,9 +69,3 @@ def away() -> Iterator[None]:
         yield
     finally:
         turns._take(first=True)  # it has waited for its turn before
-
-
-def cores() -> int:
-    """Return how many this process may use."""
-    has_affinity = hasattr(os, "sched_getaffinity")
-    return len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
